@@ -59,7 +59,10 @@ class EventLog(Protocol):
         ...
 
     def read(self, partition: int, offset: int, *, max_bytes: int, wait_s: float = 0.0) -> list[LogEntry]:
-        """Entries from `offset` on, in order; waits up to `wait_s` for the first. Always at least one if there is one."""
+        """Entries from `offset` on, in order; waits up to `wait_s` for the first one.
+
+        Always gives at least one if there is one, however large.
+        """
         ...
 
     def bounds(self, partition: int) -> tuple[int, int]:
@@ -95,7 +98,7 @@ class Lake(Protocol):
         ...
 
     def append(self, class_uid: int, rows: pa.Table, position: LakePosition) -> None:
-        """Write rows (columnar form, flat paths) to files, sync them, and commit them with the position in one snapshot.
+        """Write rows (columnar form, flat paths) to files, sync them, commit them and the position in one snapshot.
 
         Raises:
             OutOfSpace: nothing was committed.

@@ -1,0 +1,51 @@
+"""What detection says about one event, and what people get to see of many such."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from tocsin.model.event import Json
+
+__all__ = ["Finding", "MetTerm", "alert_id", "window_start"]
+
+
+class MetTerm(msgspec.Struct, frozen=True):
+    """One term of a rule's condition that the event met, and the value that met it."""
+
+    field: str  # path in the schema
+    term: str  # as the rule says it, e.g. "CommandLine|contains: /dev/tcp/"
+    value: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One rule matched one event."""
+
+    org: str
+    rule_id: str
+    rule_title: str
+    title: str  # the title template, filled from the event
+    level: str  # informational, low, medium, high, critical
+    tags: tuple[str, ...]
+    origin: str
+    hostname: str
+    event_uid: str
+    class_uid: int
+    time: int  # ms
+    group: dict[str, str]  # the rule's group-by fields and their values in the event
+    window_ms: int
+    met: tuple[MetTerm, ...]
+    event: dict[str, Json]  # nested, as exported
+
+
+def window_start(time_ms: int, window_ms: int) -> int:
+    """Start of the window that a time falls into; windows lie on a fixed grid, so that a replay finds the same."""
+    return time_ms - time_ms % window_ms if window_ms else time_ms
+
+
+def alert_id(finding: Finding) -> str:
+    """The alert that a finding belongs to: org, rule, group and window decide, so a replay adds nothing."""
+    group = "\0".join(f"{key}={value}" for key, value in sorted(finding.group.items()))
+    start = window_start(finding.time, finding.window_ms)
+    return hashlib.sha256(f"{finding.org}\0{finding.rule_id}\0{start}\0{group}".encode()).hexdigest()[:24]
