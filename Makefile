@@ -1,0 +1,53 @@
+# `make up` and `make test` do everything on a machine that has only Python 3.11, make and a compiler.
+.PHONY: up test check prove bench format demo clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(BIN)/tocsin: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[server]'
+	@touch $@
+
+$(VENV)/dev: $(BIN)/tocsin
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+up: $(BIN)/tocsin  ## install, start everything on this machine, print the URL and the first-login token
+	$(BIN)/tocsin up
+
+demo: $(BIN)/tocsin  ## replay a captured intrusion and watch the alerts arrive
+	$(BIN)/tocsin demo
+
+check: $(VENV)/dev  ## lint, types, import contracts, unit tests (under 3 minutes)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q -m "not root and not browser and not slow"
+
+test: $(VENV)/dev  ## everything, on the real kernel and in a real browser
+	@sh tests/need.sh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest
+
+prove: $(VENV)/dev  ## the long proofs and all benchmarks; results go to docs/results
+	@sh tests/need.sh
+	$(BIN)/python benchmarks/prove.py
+
+format: $(VENV)/dev  ## put the code in form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what was installed here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

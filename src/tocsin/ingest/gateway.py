@@ -1,0 +1,85 @@
+"""The way in of one batch: open, authenticate, verify, admit, append, acknowledge; what is refused is kept."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from tocsin import metrics
+from tocsin.ingest.appender import Appender
+from tocsin.ingest.chain import Admission, Chains
+from tocsin.ingest.dead_letters import DeadLetters
+from tocsin.ingest.senders import Senders
+from tocsin.model import wire
+from tocsin.model.errors import BadInput
+from tocsin.model.wire import BatchHeader, Envelope
+from tocsin.ports import Clock, NewEntry
+
+__all__ = ["Gateway", "Receipt"]
+
+# What an agent left out because it was told to; everything else that was not kept is loss.
+_INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded"})
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The answer to a batch that is durably in the log."""
+
+    epoch: int
+    next: int
+    known: bool = False
+
+
+class Gateway:
+    """Takes batches from senders to the log."""
+
+    def __init__(
+        self, senders: Senders, chains: Chains, appender: Appender, dead_letters: DeadLetters, clock: Clock
+    ) -> None:
+        self._senders, self._chains, self._appender = senders, chains, appender
+        self._dead_letters, self._clock = dead_letters, clock
+
+    async def receive(self, payload: bytes) -> Receipt:
+        """Append a batch and return once it is synced; a batch already there is acknowledged again.
+
+        Raises:
+            InvalidBatch, BadSignature, ChainBroken: refused for good, and in the dead letters.
+            TryLater: not taken now.
+        """
+        try:
+            envelope, header = self._open(payload)
+            async with self._chains.lock(header):
+                return await self._take(payload, envelope, header)
+        except BadInput as error:
+            metrics.BATCHES_REFUSED.labels(type(error).__name__).inc()
+            await asyncio.to_thread(self._dead_letters.put, "batch", str(error), payload)
+            raise
+
+    def _open(self, payload: bytes) -> tuple[Envelope, BatchHeader]:
+        envelope, header = wire.decode_envelope(payload)
+        wire.verify(envelope, self._senders.key(header.org, header.agent))
+        return envelope, header
+
+    async def _take(self, payload: bytes, envelope: Envelope, header: BatchHeader) -> Receipt:
+        admission = self._chains.admit(header)
+        if admission is not Admission.KNOWN:
+            wire.decode_body(envelope, header)
+            await self._appender.append(self._entry(payload, header))
+            self._chains.advance(header)
+            self._count(header, admission)
+        last = self._chains.last(header.org, header.agent)
+        following = last.sequence + 1 if last else header.sequence + 1
+        return Receipt(header.epoch, following, admission is Admission.KNOWN)
+
+    def _entry(self, payload: bytes, header: BatchHeader) -> NewEntry:
+        now = self._clock.now_ms()
+        return NewEntry(header.org, header.origin, header.epoch, header.sequence, now, payload)
+
+    @staticmethod
+    def _count(header: BatchHeader, admission: Admission) -> None:
+        metrics.BATCHES_ADMITTED.inc()
+        metrics.EVENTS_ADMITTED.inc(header.rows)
+        if admission is Admission.GAP:
+            metrics.CHAIN_GAPS.inc()
+        for reason, count in header.not_kept.items():
+            metrics.EVENTS_NOT_KEPT.labels(reason, str(reason in _INTENTIONAL).lower()).inc(count)

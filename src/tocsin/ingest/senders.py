@@ -1,0 +1,123 @@
+"""The senders that may deliver batches: enrolled agents, by the public key each made for itself."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import msgspec
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tocsin.model.errors import BadSignature, InvalidBatch, NotAllowed
+from tocsin.model.event import Json
+from tocsin.state.tables import agent, enrolment_token
+
+__all__ = ["Enrolment", "Senders", "enroll", "hash_token"]
+
+_KEY_BYTES = 32
+_UNKNOWN_FOR_S = 5.0
+
+
+class Enrolment(msgspec.Struct, frozen=True):
+    """What an agent sends once, to be known from then on."""
+
+    token: str
+    public_key: bytes  # raw Ed25519, base64 in JSON
+    hostname: str
+    host: dict[str, Json] = {}
+
+
+def hash_token(token: str) -> str:
+    """Tokens are kept hashed: whoever reads the state cannot enrol or log in."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def agent_id(org: str, public_key: bytes) -> str:
+    """An agent is its key: enrolling the same key again gives the same agent."""
+    return hashlib.sha256(org.encode() + b"\0" + public_key).hexdigest()[:16]
+
+
+def enroll(connection: sa.Connection, enrolment: Enrolment, now_ms: int) -> tuple[str, str]:
+    """Use up one use of the token and register the key; gives (org, agent id).
+
+    Raises:
+        NotAllowed: the token is unknown, expired or used up.
+        InvalidBatch: the key is no Ed25519 public key.
+    """
+    if len(enrolment.public_key) != _KEY_BYTES:
+        raise InvalidBatch(f"public_key must be {_KEY_BYTES} bytes of Ed25519, not {len(enrolment.public_key)}")
+    org = _use_token(connection, enrolment.token, now_ms)
+    uid = agent_id(org, enrolment.public_key)
+    connection.execute(sa.delete(agent).where(agent.c.org == org, agent.c.id == uid))
+    connection.execute(
+        sa.insert(agent).values(
+            id=uid,
+            org=org,
+            hostname=enrolment.hostname,
+            public_key=enrolment.public_key,
+            enrolled_at=now_ms,
+            last_seen_at=now_ms,
+            boot_id=str(enrolment.host.get("boot_id", "")),
+            host=enrolment.host,
+            health={},
+        )
+    )
+    return org, uid
+
+
+def _use_token(connection: sa.Connection, token: str, now_ms: int) -> str:
+    t = enrolment_token
+    usable = sa.and_(t.c.token_hash == hash_token(token), t.c.expires_at > now_ms, t.c.uses_left > 0)
+    used = connection.execute(sa.update(t).where(usable).values(uses_left=t.c.uses_left - 1).returning(t.c.org))
+    org = used.scalar_one_or_none()
+    if org is None:
+        raise NotAllowed("the enrolment token is unknown, expired or used up; make a new one with `tocsin agent token`")
+    return str(org)
+
+
+class Senders:
+    """Public keys of enrolled agents, read from the state when first needed."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._keys: dict[tuple[str, str], Ed25519PublicKey] = {}
+        self._unknown: dict[tuple[str, str], float] = {}
+
+    def key(self, org: str, uid: str) -> Ed25519PublicKey:
+        """The sender's public key.
+
+        Raises:
+            BadSignature: nobody of that name is enrolled.
+        """
+        known = self._keys.get((org, uid))
+        if known is not None:
+            return known
+        if time.monotonic() - self._unknown.get((org, uid), -_UNKNOWN_FOR_S) >= _UNKNOWN_FOR_S:
+            self._load(org, uid)
+        if (org, uid) not in self._keys:
+            raise BadSignature(f"agent {uid!r} is not enrolled in org {org!r}")
+        return self._keys[org, uid]
+
+    def _load(self, org: str, uid: str) -> None:
+        query = sa.select(agent.c.public_key).where(agent.c.org == org, agent.c.id == uid)
+        with self._engine.connect() as connection:
+            raw = connection.execute(query).scalar_one_or_none()
+        if raw is not None:
+            self._keys[org, uid] = Ed25519PublicKey.from_public_bytes(raw)
+            return
+        if len(self._unknown) > 10_000:  # noqa: PLR2004 -- a stranger must not fill the memory with names
+            self._unknown.clear()
+        self._unknown[org, uid] = time.monotonic()
+
+    def verify(self, org: str, uid: str, signature: bytes, data: bytes) -> None:
+        """Check a signature that is not a batch's, e.g. of a health report.
+
+        Raises:
+            BadSignature: not the sender's.
+        """
+        try:
+            self.key(org, uid).verify(signature, data)
+        except InvalidSignature as error:
+            raise BadSignature(f"the signature is not that of agent {uid!r}") from error

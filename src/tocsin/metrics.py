@@ -1,0 +1,60 @@
+"""Every metric of the server, with what it means and what to do about it; docs/metrics.md is this list.
+
+Counted per batch, never per event.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+__all__ = [
+    "ALERTS",
+    "BATCHES_ADMITTED",
+    "BATCHES_REFUSED",
+    "CHAIN_GAPS",
+    "DEAD_LETTERS",
+    "EVENTS_ADMITTED",
+    "EVENTS_DETECTED",
+    "EVENTS_NOT_KEPT",
+    "EVENTS_STORED",
+    "LAG",
+    "LINES_REFUSED",
+    "NOTIFICATIONS",
+    "NOTIFY_LATENCY",
+]
+
+BATCHES_ADMITTED = Counter("tocsin_ingest_batches_total", "Batches appended to the log.")
+EVENTS_ADMITTED = Counter("tocsin_ingest_events_total", "Events appended to the log.")
+BATCHES_REFUSED = Counter(
+    "tocsin_ingest_refused_batches_total",
+    "Batches refused, by reason; the sender's log and the dead letters say more.",
+    ["reason"],
+)
+LINES_REFUSED = Counter(
+    "tocsin_ingest_refused_lines_total",
+    "Lines of the NDJSON inlet that could not be read; each is in the dead letters.",
+    ["source"],
+)
+CHAIN_GAPS = Counter(
+    "tocsin_ingest_chain_gaps_total", "Batches that came without their predecessors; `tocsin verify` names them."
+)
+EVENTS_NOT_KEPT = Counter(
+    "tocsin_ingest_events_not_kept_total",
+    "Events that agents say they did not keep, by reason; `intentional` is false for loss.",
+    ["reason", "intentional"],
+)
+DEAD_LETTERS = Counter("tocsin_dead_letters_total", "Inputs put aside with a reason.", ["source"])
+EVENTS_DETECTED = Counter("tocsin_detect_events_total", "Events that rules have judged.")
+EVENTS_STORED = Counter("tocsin_lake_events_total", "Events committed to the lake.")
+LAG = Gauge(
+    "tocsin_consumer_lag_batches", "Batches in the log that a consumer has not taken; should be near 0.", ["consumer"]
+)
+ALERTS = Counter("tocsin_alerts_total", "Alerts opened, by level.", ["level"])
+NOTIFICATIONS = Counter(
+    "tocsin_notifications_total", "Notifications tried, by outcome; failures are retried from the outbox.", ["outcome"]
+)
+NOTIFY_LATENCY = Histogram(
+    "tocsin_event_to_notification_seconds",
+    "From an event's own time to the delivery of its alert.",
+    buckets=(0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10, 60),
+)
