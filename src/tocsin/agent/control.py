@@ -6,13 +6,11 @@ Source: linux/audit.h, auditctl(8).
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final
 
 from tocsin.agent.netlink import open_audit_socket, request
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 __all__ = ["AuditControl", "AuditStatus"]
 
@@ -22,6 +20,7 @@ AUDIT_ADD_RULE: Final = 1011
 AUDIT_DEL_RULE: Final = 1012
 AUDIT_LIST_RULES: Final = 1013
 NLMSG_DONE: Final = 3
+RULE_BYTES: Final = 1040  # struct audit_rule_data without its strings; its last word is their length
 
 STATUS = struct.Struct("=11I")
 # AUDIT_STATUS_* mask bits of what can be set.
@@ -63,12 +62,8 @@ class AuditControl:
     def __init__(self) -> None:
         self._socket = open_audit_socket()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the socket; changes nothing in the kernel."""
         self._socket.close()
 
     def status(self) -> AuditStatus:
@@ -89,7 +84,7 @@ class AuditControl:
     def rules(self) -> list[bytes]:
         """Every loaded rule as `struct audit_rule_data`, in the kernel's order."""
         answers = request(self._socket, AUDIT_LIST_RULES, b"", "list its rules", last=NLMSG_DONE)
-        return [payload for kind, payload in answers if kind == AUDIT_LIST_RULES]
+        return [_unpadded(payload) for kind, payload in answers if kind == AUDIT_LIST_RULES]
 
     def add_rule(self, rule: bytes) -> None:
         """Append a rule.
@@ -107,3 +102,7 @@ class AuditControl:
             KernelRefused: ENOENT for a rule that is not loaded.
         """
         request(self._socket, AUDIT_DEL_RULE, rule, "delete the rule")
+
+
+def _unpadded(rule: bytes) -> bytes:
+    return rule[: RULE_BYTES + int.from_bytes(rule[RULE_BYTES - 4 : RULE_BYTES], sys.byteorder)]

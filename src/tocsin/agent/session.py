@@ -1,0 +1,149 @@
+"""Hold the kernel's audit for as long as the agent runs, and leave it as it was found.
+
+What was found is written to the state folder before anything is changed, so that an agent that was killed restores, on
+its next stop, what the first one found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
+
+from tocsin.agent.control import AuditControl, AuditStatus
+from tocsin.agent.netlink import AuditReceiver, KernelRefused, SocketOwned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tocsin.agent.audit_rules import Rule
+
+__all__ = ["AuditSession", "Limits"]
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+FOUND_FILE: Final = "audit-found.json"
+RESTORED: Final = ("backlog_limit", "backlog_wait_time", "enabled")
+PROCTITLE: Final = 1327
+BPRM_FCAPS: Final = 1321
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the kernel holds back for a slow agent, and how long a process waits before its record is lost."""
+
+    backlog_records: int = 8192
+    backlog_wait_jiffies: int = 60
+
+
+class _Found(msgspec.Struct):
+    """The kernel's audit as it was, and which of its rules are the agent's."""
+
+    boot_id: str
+    settings: dict[str, int]
+    added: list[bytes]
+
+
+class AuditSession:
+    """The agent's hold on the kernel's audit; `start` takes it, `stop` gives it back."""
+
+    def __init__(self, control: AuditControl, receiver: AuditReceiver, found: _Found | None, file: Path) -> None:
+        self.control, self.receiver = control, receiver
+        self.refused: list[str] = []
+        self.absent: list[str] = []
+        self._found, self._file = found, file
+
+    @classmethod
+    def start(cls, state_dir: Path, limits: Limits) -> Self:
+        """Become the kernel's audit daemon, or listen beside the one there is without changing anything of its.
+
+        Raises:
+            NotAllowed: the process may not use the kernel's audit.
+        """
+        control, file = AuditControl(), state_dir / FOUND_FILE
+        found = _left_behind(file) or _Found(_boot_id(), _settings(control.status()), [])
+        try:
+            receiver = AuditReceiver.own()
+        except SocketOwned:
+            return cls(control, AuditReceiver.listen(drop_types=(PROCTITLE, BPRM_FCAPS)), None, file)
+        session = cls(control, receiver, found, file)
+        session._remember()
+        session._apply(limits)
+        return session
+
+    @property
+    def owner(self) -> bool:
+        """Whether records come to the agent alone."""
+        return self._found is not None
+
+    def load(self, rules: Iterable[Rule]) -> int:
+        """Load the rules that are not loaded yet and return how many of the kernel's are the agent's.
+
+        `refused` then names those that this kernel does not take, `absent` those whose path does not exist.
+        """
+        if self._found is None:
+            return 0
+        self.refused, self.absent = [], []
+        loaded = set(self.control.rules())
+        for rule in rules:
+            packed = rule.pack()
+            if packed not in loaded and self._add(rule, packed):
+                self._found.added.append(packed)
+                loaded.add(packed)
+        self._remember()
+        return len(self._found.added)
+
+    def _add(self, rule: Rule, packed: bytes) -> bool:
+        try:
+            self.control.add_rule(packed)
+        except KernelRefused as error:
+            (self.absent if error.errno == errno.ENOENT else self.refused).append(f"{rule.text}: {error}")
+            return False
+        return True
+
+    def _apply(self, limits: Limits) -> None:
+        try:
+            self.control.set(
+                enabled=1, backlog_limit=limits.backlog_records, backlog_wait_time=limits.backlog_wait_jiffies
+            )
+        except KernelRefused as error:
+            self.refused.append(f"settings: {error}; the audit configuration is locked until the next boot")
+
+    def _remember(self) -> None:
+        part = self._file.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(self._found))
+        part.replace(self._file)
+
+    def stop(self) -> None:
+        """Remove the agent's rules, restore the settings that were found, and give up ownership."""
+        if self._found is not None:
+            for rule in reversed(self._found.added):
+                with contextlib.suppress(KernelRefused):  # somebody else has removed it, or the configuration is locked
+                    self.control.delete_rule(rule)
+            with contextlib.suppress(KernelRefused):
+                self.control.set(**self._found.settings)
+            self.control.set(pid=0)
+            self._file.unlink(missing_ok=True)
+            self._found = None
+        self.receiver.close()
+        self.control.close()
+
+
+def _left_behind(file: Path) -> _Found | None:
+    """What an agent that was killed had found, if that was in this boot."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=_Found)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+    return found if found.boot_id == _boot_id() else None
+
+
+def _settings(status: AuditStatus) -> dict[str, int]:
+    return {name: getattr(status, name) for name in RESTORED}
+
+
+def _boot_id() -> str:
+    return BOOT_ID.read_text().strip()
