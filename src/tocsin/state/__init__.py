@@ -1,0 +1,1 @@
+"""The state: agents, users, ledger, offsets, alerts, outbox; SQLite or PostgreSQL behind SQLAlchemy."""

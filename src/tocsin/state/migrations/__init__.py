@@ -1,0 +1,1 @@
+"""Alembic's migrations of the state; run by `state.engine.migrate`, never by hand."""
