@@ -1,0 +1,1 @@
+"""From Linux audit records to events."""

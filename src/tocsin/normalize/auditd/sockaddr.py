@@ -1,0 +1,59 @@
+"""Read the socket addresses that audit prints in hex, laid out as the kernel's struct sockaddr_*.
+
+Source: unix(7), ip(7), ipv6(7), netlink(7), packet(7), vsock(7); linux/socket.h.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+from typing import Final
+
+__all__ = ["decode_sockaddr"]
+
+_UNIX, _IPV4, _IPV6 = 1, 2, 10
+_FAMILIES: Final = {_UNIX: "unix", _IPV4: "ipv4", _IPV6: "ipv6", 16: "netlink", 17: "packet", 38: "alg", 40: "vsock"}
+_IPV4_SIZE, _IPV6_SIZE = 8, 24
+
+
+@lru_cache(maxsize=4096)
+def _decode(saddr: str) -> tuple[tuple[str, str], ...]:
+    try:
+        raw = bytes.fromhex(saddr)
+    except ValueError:
+        return (("saddr", saddr),)
+    number = int.from_bytes(raw[:2], "little")
+    family = _FAMILIES.get(number, str(number))
+    if number == _IPV4 and len(raw) >= _IPV4_SIZE:
+        return ("family", family), ("addr", str(ipaddress.IPv4Address(raw[4:8]))), ("port", _port(raw))
+    if number == _IPV6 and len(raw) >= _IPV6_SIZE:
+        return ("family", family), ("addr", _ipv6(raw[8:24])), ("port", _port(raw))
+    if number == _UNIX:
+        return ("family", family), ("path", _unix_path(raw[2:]))
+    return ("family", family), ("saddr", saddr)
+
+
+def decode_sockaddr(saddr: str) -> dict[str, str]:
+    """`family`, then `addr` and `port`, or `path`; what has no reading here keeps its hex as `saddr`.
+
+    The name of an abstract Unix socket begins with @, as in /proc/net/unix.
+    """
+    return dict(_decode(saddr))
+
+
+def _port(raw: bytes) -> str:
+    return str(int.from_bytes(raw[2:4], "big"))
+
+
+def _ipv6(raw: bytes) -> str:
+    address = ipaddress.IPv6Address(raw)
+    return str(address.ipv4_mapped or address)
+
+
+def _unix_path(raw: bytes) -> str:
+    """The name without what the caller's stack held behind it."""
+    if raw[:1] == b"\0":
+        # An abstract name may hold NULs and is as long as the caller said, which audit does not print.
+        name = raw[1:].split(b"\0", 1)[0]
+        return "@" + name.decode("utf-8", "backslashreplace") if name else ""
+    return raw.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
