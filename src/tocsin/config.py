@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     lake_flush_rows: int = Field(250_000, ge=1, description="Buffered events at which the lake is written earlier.")
     retention_days: int = Field(90, ge=1, description="Days that events stay in the lake.")
     log_retention_hours: int = Field(
-        24, ge=1, description="Hours that batches stay in the log once all have read them."
+        24, ge=1, description="Hours that read batches stay in the log."
     )
 
     @classmethod

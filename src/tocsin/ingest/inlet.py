@@ -13,21 +13,13 @@ from tocsin.ingest.appender import Appender
 from tocsin.ingest.dead_letters import DeadLetters
 from tocsin.model import wire
 from tocsin.model.errors import BadInput
-from tocsin.model.event import Event
+from tocsin.model.event import Event, RefusedLine
 from tocsin.model.wire import ChainPosition, Signer
 from tocsin.ports import Clock, NewEntry
 
-__all__ = ["Inlet", "InletReceipt", "Reader", "RefusedLine"]
+__all__ = ["Inlet", "InletReceipt", "Reader"]
 
-Reader = Callable[[Iterable[bytes]], Iterator["Event | RefusedLine"]]
-
-
-class RefusedLine(msgspec.Struct, frozen=True):
-    """A line that could not be read."""
-
-    line: int
-    reason: str
-    text: bytes
+Reader = Callable[[Iterable[bytes]], Iterator[Event | RefusedLine]]
 
 
 class InletReceipt(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tocsin.model.errors import BadSignature, InvalidBatch, NotAllowed
-from tocsin.model.event import Json
+from tocsin.state.engine import reading
 from tocsin.state.tables import agent, enrolment_token
 
 __all__ = ["Enrolment", "Senders", "enroll", "hash_token"]
@@ -26,7 +27,7 @@ class Enrolment(msgspec.Struct, frozen=True):
     token: str
     public_key: bytes  # raw Ed25519, base64 in JSON
     hostname: str
-    host: dict[str, Json] = {}
+    host: dict[str, Any] = {}
 
 
 def hash_token(token: str) -> str:
@@ -102,7 +103,7 @@ class Senders:
 
     def _load(self, org: str, uid: str) -> None:
         query = sa.select(agent.c.public_key).where(agent.c.org == org, agent.c.id == uid)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             raw = connection.execute(query).scalar_one_or_none()
         if raw is not None:
             self._keys[org, uid] = Ed25519PublicKey.from_public_bytes(raw)

@@ -11,7 +11,7 @@ import msgspec
 from tocsin.model.errors import InvalidEvent
 from tocsin.model.schema import CLASSES, OCSF_VERSION, RECORDS, Kind, attribute
 
-__all__ = ["Event", "Json", "Record", "Value", "batch_id", "event_uid", "flatten", "nest"]
+__all__ = ["Event", "Json", "Record", "RefusedLine", "Value", "batch_id", "event_uid", "flatten", "nest"]
 
 Value = str | int | bool
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
@@ -37,6 +37,14 @@ class Event(msgspec.Struct, gc=False):
     class_uid: int
     values: dict[str, Value]
     records: Sequence[Record] = ()
+
+
+class RefusedLine(msgspec.Struct, frozen=True):
+    """A line of input that could not be read as an event; lines count from 1."""
+
+    line: int
+    reason: str
+    text: bytes
 
 
 def batch_id(org: str, origin: str, epoch: int, sequence: int) -> str:

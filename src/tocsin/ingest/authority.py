@@ -1,0 +1,101 @@
+"""The server's own certificate authority, made at the first start, for agents that come over the network."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+__all__ = ["ensure_certificate"]
+
+_CA_YEARS, _SERVER_DAYS, _RENEW_DAYS = 10, 397, 30
+
+
+def ensure_certificate(folder: Path, names: list[str]) -> tuple[Path, Path, str]:
+    """The server's certificate chain and key for these names, and the authority's PEM; made or renewed as needed.
+
+    Keys are readable by the owner alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ca_key, ca = _authority(folder)
+    chain, key = folder / "server.pem", folder / "server.key"
+    wanted = sorted({*names, "localhost", "127.0.0.1", socket.gethostname()})
+    if not _still_good(chain, wanted):
+        _issue(chain, key, wanted, ca_key, ca)
+    return chain, key, ca.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key_file, ca_file = folder / "ca.key", folder / "ca.pem"
+    if ca_file.exists():
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"{key_file} is not the key that Tocsin made")
+        return key, x509.load_pem_x509_certificate(ca_file.read_bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Tocsin CA of {socket.gethostname()}"[:64])])
+    builder = _builder(name, name, key.public_key(), dt.timedelta(days=365 * _CA_YEARS))
+    ca = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(key, hashes.SHA256())
+    _write_private(key_file, key)
+    ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    return key, ca
+
+
+def _issue(
+    chain: Path, key_file: Path, names: list[str], ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    builder = _builder(subject, ca.subject, key.public_key(), dt.timedelta(days=_SERVER_DAYS))
+    certificate = (
+        builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    _write_private(key_file, key)
+    pem = serialization.Encoding.PEM
+    chain.write_bytes(certificate.public_bytes(pem) + ca.public_bytes(pem))
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, lifetime: dt.timedelta
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + lifetime)
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _still_good(chain: Path, names: list[str]) -> bool:
+    if not chain.exists():
+        return False
+    certificate = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+    left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
+    alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return left > dt.timedelta(days=_RENEW_DAYS) and set(alternatives) == {_general_name(n) for n in names}
+
+
+def _write_private(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(pem)
