@@ -37,6 +37,8 @@ class Chains:
     def __init__(self, links: Iterable[tuple[tuple[str, str], Link]] = ()) -> None:
         self._links: dict[tuple[str, str], Link] = dict(links)
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        # Sequences of the current epoch that were passed over; bounded by the gaps of one run of an agent.
+        self._missing: defaultdict[tuple[str, str], list[range]] = defaultdict(list)
 
     def lock(self, header: BatchHeader) -> asyncio.Lock:
         """Held from `admit` to `advance`, so that one sender's batches are judged one after another."""
@@ -65,6 +67,8 @@ class Chains:
         if header.sequence <= last.sequence:
             if header.sequence == last.sequence and header.hash() != last.hash:
                 raise ChainBroken(f"agent {header.agent} sent another batch as sequence {header.sequence}")
+            if any(header.sequence in gap for gap in self._missing[header.org, header.agent]):
+                raise ChainBroken(f"batch {header.sequence} of agent {header.agent} comes after its successors")
             return Admission.KNOWN
         if header.sequence > last.sequence + 1:
             return Admission.GAP
@@ -76,4 +80,11 @@ class Chains:
 
     def advance(self, header: BatchHeader) -> None:
         """The batch is durably in the log."""
-        self._links[header.org, header.agent] = Link(header.epoch, header.sequence, header.hash())
+        sender = (header.org, header.agent)
+        last = self._links.get(sender)
+        if last is None or last.epoch != header.epoch:
+            self._missing.pop(sender, None)
+        first = last.sequence + 1 if last is not None and last.epoch == header.epoch else 0
+        if header.sequence > first:
+            self._missing[sender].append(range(first, header.sequence))
+        self._links[sender] = Link(header.epoch, header.sequence, header.hash())
