@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -12,12 +13,21 @@ from tocsin.model.errors import InvalidSetting
 __all__ = ["Settings", "load_settings"]
 
 
+def default_data_dir() -> Path:
+    """/var/lib/tocsin for root, the user's own data folder for anybody else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/tocsin")
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "tocsin"
+
+
 class Settings(BaseSettings):
     """Every setting of the server; docs/configuration.md is made from this declaration."""
 
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", extra="forbid", frozen=True)
 
-    data_dir: Path = Field(Path("var"), description="Folder of everything that is kept: log, lake, state, keys.")
+    data_dir: Path = Field(
+        default_factory=default_data_dir, description="Folder of everything that is kept: log, lake, state, keys."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback is served over TLS.")
     port: int = Field(8321, ge=0, le=65_535, description="Port of the console, the API and ingest.")
     public_url: str = Field("", description="URL that people and agents use, if it is not the address listened on.")
@@ -32,9 +42,7 @@ class Settings(BaseSettings):
     lake_flush_s: float = Field(30.0, gt=0, description="Age at which buffered events are written to the lake, in s.")
     lake_flush_rows: int = Field(250_000, ge=1, description="Buffered events at which the lake is written earlier.")
     retention_days: int = Field(90, ge=1, description="Days that events stay in the lake.")
-    log_retention_hours: int = Field(
-        24, ge=1, description="Hours that read batches stay in the log."
-    )
+    log_retention_hours: int = Field(24, ge=1, description="Hours that read batches stay in the log.")
 
     @classmethod
     def settings_customise_sources(
@@ -48,6 +56,11 @@ class Settings(BaseSettings):
         """Arguments win over variables, variables over the file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def state(self) -> str:
+        """URL of the state."""
+        return self.state_url or f"sqlite:///{self.data_dir / 'state.db'}"
 
     @property
     def loopback(self) -> bool:

@@ -1,0 +1,50 @@
+"""`tocsin agent`: the host agent's own commands, and the tokens that enrol one."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from tocsin.agent import main as agent_main
+from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
+from tocsin.wiring.clock import SystemClock
+from tocsin.wiring.first_start import make_enrolment_token, open_server_state
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The agent on this host, and tokens that let another host join.", no_args_is_help=True)
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _pass_on(name: str, summary: str) -> None:
+    @app.command(name, help=summary, context_settings=_PASS_ON)
+    def command(context: typer.Context) -> None:
+        code = agent_main.main([name, *context.args])
+        if code:
+            raise typer.Exit(code)
+
+
+_pass_on("enroll", "Make this host's key and register it with a server.")
+_pass_on("run", "Collect, and ship to the server.")
+_pass_on("status", "Every module, and why it is unhealthy.")
+_pass_on("doctor", "Check that this host can be observed.")
+
+
+@app.command()
+def token(
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    uses: Annotated[int, typer.Option(min=1, help="How many hosts may enrol with it.")] = 1,
+    hours: Annotated[int, typer.Option(min=1, help="Hours until it expires.")] = 24,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a token that lets a host enrol, and print the command to run there."""
+    settings = existing_settings(config, data_dir)
+    now = SystemClock().now_ms()
+    made = make_enrolment_token(open_server_state(settings, now), settings.org, uses=uses, hours=hours, now_ms=now)
+    if as_json:
+        typer.echo(json.dumps({"token": made, "server": settings.url, "uses": uses, "hours": hours}))
+    else:
+        typer.echo(f"tocsin agent enroll --server {settings.url} --token {made}")

@@ -1,0 +1,75 @@
+"""All commands in one place, and what a person sees when one fails.
+
+Exit codes: 0 done; 1 done, and the answer is bad (problems found, a check failed); 2 the input or the call is wrong;
+3 try again later.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from tocsin import __version__
+from tocsin.cli import agent, alerts, demo, events, rules, search, serve, verify
+from tocsin.model.errors import TocsinError, TryLater
+
+__all__ = ["main"]
+
+_BAD_INPUT, _TRY_LATER, _INTERRUPTED = 2, 3, 130
+
+app = typer.Typer(
+    name="tocsin",
+    help="Cloud and host security that a team runs itself.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+serve.add_to(app)
+demo.add_to(app)
+app.add_typer(agent.app, name="agent")
+events.add_to(app)
+app.add_typer(rules.app, name="rules")
+search.add_to(app)
+app.add_typer(alerts.app, name="alerts")
+verify.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tocsin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version.",
+    ),
+) -> None:
+    """Options before any command."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; errors are one sentence on standard error, never a traceback."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return _INTERRUPTED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except TocsinError as error:
+        typer.echo(f"tocsin: {error}", err=True)
+        return _TRY_LATER if isinstance(error, TryLater) else _BAD_INPUT
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return code if isinstance(code, int) else 0

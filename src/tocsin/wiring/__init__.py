@@ -1,0 +1,1 @@
+"""Wiring: which adapter keeps which promise, which processes run which stage. Only this package knows them all."""

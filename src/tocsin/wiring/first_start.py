@@ -1,0 +1,83 @@
+"""What a server makes for itself when it starts for the first time: its folders, its org, its own signing key."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tocsin.config import Settings
+from tocsin.ingest.senders import hash_token
+from tocsin.model.errors import OutOfSpace
+from tocsin.state.engine import open_state
+from tocsin.state.tables import channel, enrolment_token, org
+
+__all__ = ["make_enrolment_token", "open_server_state", "server_key"]
+
+_HOUR_MS = 3_600_000
+
+
+def open_server_state(settings: Settings, now_ms: int) -> sa.Engine:
+    """The state, with the data folder, the org and the configured webhook made if they are not there.
+
+    Raises:
+        OutOfSpace: the data folder cannot be made.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise OutOfSpace(f"{settings.data_dir} cannot be made: {error.strerror}") from error
+    engine = open_state(settings.state)
+    with engine.begin() as connection:
+        known = connection.execute(sa.select(org.c.id).where(org.c.id == settings.org)).first()
+        if known is None:
+            connection.execute(sa.insert(org).values(id=settings.org, name=settings.org, created_at=now_ms))
+        if settings.webhook_url:
+            _configure_webhook(connection, settings)
+    return engine
+
+
+def _configure_webhook(connection: sa.Connection, settings: Settings) -> None:
+    """The channel `webhook` is what the settings say; other channels are left alone."""
+    mine = sa.and_(channel.c.org == settings.org, channel.c.name == "webhook")
+    known = connection.execute(sa.select(channel.c.config).where(mine)).scalar_one_or_none()
+    made = known.get("secret") if isinstance(known, dict) else None
+    secret = settings.webhook_secret or made or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    config = {"url": settings.webhook_url, "secret": secret}
+    if known is None:
+        row = {"org": settings.org, "kind": "webhook", "name": "webhook", "config": config, "enabled": True}
+        connection.execute(sa.insert(channel).values(row))
+    elif known != config:
+        connection.execute(sa.update(channel).where(mine).values(config=config, enabled=True))
+
+
+def server_key(data_dir: Path) -> Ed25519PrivateKey:
+    """The key with which this server signs what it normalises itself; readable by its owner alone."""
+    path = data_dir / "server.key"
+    if path.exists():
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    key = Ed25519PrivateKey.generate()
+    raw = key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(raw)
+    return key
+
+
+def make_enrolment_token(engine: sa.Engine, org_id: str, *, uses: int, hours: int, now_ms: int) -> str:
+    """A token with which that many hosts may enrol until it expires; only its hash is kept."""
+    token = secrets.token_urlsafe(24)
+    row = {
+        "token_hash": hash_token(token),
+        "org": org_id,
+        "created_at": now_ms,
+        "expires_at": now_ms + hours * _HOUR_MS,
+        "uses_left": uses,
+    }
+    with engine.begin() as connection:
+        connection.execute(sa.insert(enrolment_token).values(row))
+    return token

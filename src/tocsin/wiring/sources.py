@@ -1,0 +1,17 @@
+"""The source formats that can be read, by the name that people give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tocsin.model.event import Event, RefusedLine
+from tocsin.normalize import auditd, cloudtrail, kubernetes, ocsf
+
+__all__ = ["READERS"]
+
+READERS: dict[str, Callable[[Iterable[bytes]], Iterator[Event | RefusedLine]]] = {
+    "auditd": auditd.read_events,
+    "cloudtrail": cloudtrail.read_events,
+    "k8s-audit": kubernetes.read_events,
+    "ocsf": ocsf.read_events,
+}

@@ -1,0 +1,87 @@
+"""One supervisor for all processes of `tocsin up`: start, restart with backoff, stop in order."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+__all__ = ["Child", "Supervisor"]
+
+_log = structlog.get_logger(__name__)
+_STOP_S = 15.0
+_STABLE_S = 30.0
+_LONGEST_BACKOFF_S = 30.0
+
+
+@dataclass
+class Child:
+    """A process that is to run until the end."""
+
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    backoff_s: float = field(default=0.25)
+
+    def start(self, now: float) -> None:
+        """Start it."""
+        self.process = subprocess.Popen(self.command)  # noqa: S603 -- our own command line
+        self.started_at = now
+
+    def ended(self, now: float) -> int | None:
+        """Its exit code if it has ended; then it is due again after a pause that doubles while it keeps failing."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return None
+        self.process = None
+        stable = now - self.started_at > _STABLE_S
+        self.backoff_s = 0.25 if stable else min(self.backoff_s * 2, _LONGEST_BACKOFF_S)
+        self.start_at = now + self.backoff_s
+        return code
+
+
+class Supervisor:
+    """Keeps its children running until it is told to stop; children stop in the reverse order of their start."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self._children = list(children)
+        self._stopping = False
+
+    def run(self) -> None:
+        """Start all, restart what ends, return after SIGTERM or SIGINT when all have ended."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for child in self._children:
+            child.start(time.monotonic())
+        while not self._stopping:
+            self._tend(time.monotonic())
+            time.sleep(0.1)
+        self._stop_all()
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _tend(self, now: float) -> None:
+        for child in self._children:
+            code = child.ended(now)
+            if code is not None:
+                _log.error("process ended", name=child.name, code=code, restart_in_s=round(child.backoff_s, 2))
+            if child.process is None and now >= child.start_at:
+                child.start(now)
+
+    def _stop_all(self) -> None:
+        for child in reversed(self._children):
+            if child.process is None:
+                continue
+            child.process.terminate()
+            try:
+                child.process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                _log.error("process does not stop, killing it", name=child.name)
+                child.process.kill()
+                child.process.wait()
