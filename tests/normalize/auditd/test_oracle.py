@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.normalize.auditd.parse import parse_line
+from tocsin.normalize.auditd.record import unescape
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 READER = Path(__file__).with_name("auparse_fields.py")
@@ -61,13 +62,18 @@ def _ours(log: Path) -> Counter[Row]:
 
 
 def _row(kind: str, time_ms: int, serial: int, fields: list[tuple[str, str]]) -> Row:
-    return kind, time_ms, serial, tuple((name, _comparable(name, value)) for name, value in fields if value)
+    return kind, time_ms, serial, tuple(pair for name, value in fields for pair in _comparable(name, value))
 
 
-def _comparable(name: str, value: str) -> str:
-    """Where auparse is odd: it drops a field that is empty (so do we, here), and ..."""
-    # ... prints several rule keys, which the kernel joins with a byte of value 1, as "a key=b".
-    return value.replace("\x01", " key=") if name == "key" else value
+def _comparable(name: str, value: str) -> list[tuple[str, str]]:
+    """Where auparse is odd: it drops fields that are empty or that auditd added, and ..."""
+    if not value or name.isupper():
+        return []
+    # ... gives several rule keys, which the kernel joins with a byte of value 1, as several fields, and ...
+    if name == "key":
+        return [(name, key) for key in value.split("\x01")]
+    # ... decodes the chunks of a long argument, which may cut a character in two; ours are decoded when joined.
+    return [(name, unescape(value) if name.endswith("]") else value)]
 
 
 def _assert_equal(log: Path) -> int:

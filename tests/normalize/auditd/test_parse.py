@@ -85,10 +85,10 @@ def test_kernel_and_log_give_the_same_record() -> None:
 
 def test_node_and_enrichment_are_read() -> None:
     """A line of an enriched log keeps its node, and what auditd added follows the fields under its own names."""
-    line = 'node=web1 type=CWD msg=audit(1.002:3): cwd="/x y=z"\x1dAUID="root" ARCH=x86_64'
+    line = 'node=web1 type=CWD msg=audit(1.002:3): cwd="/x y=z"\x1dAUID="root" SADDR={ fam=inet } ARCH=x86_64'
     record = parse_line(line)
     assert record.node == "web1"
-    assert record.fields() == {"cwd": "/x y=z", "AUID": "root", "ARCH": "x86_64"}
+    assert record.fields() == {"cwd": "/x y=z", "AUID": "root", "SADDR": "{ fam=inet }", "ARCH": "x86_64"}
 
 
 def test_unknown_types_are_named_as_auditd_names_them() -> None:
@@ -134,7 +134,7 @@ def test_inner_message_is_flattened_and_loses_nothing() -> None:
         ("pid", "77"),
         ("res", "failed"),
     ]
-    assert record.fields() == {"pid": "1", "uid": "0", "op": "login", "pid_2": "77", "res": "failed"}
+    assert record.fields() == {"pid": "1", "uid": "0", "op": "login", "pid#2": "77", "res": "failed"}
 
 
 def test_records_of_one_shape_share_their_keys() -> None:

@@ -30,6 +30,8 @@ _FIELD: Final = re.compile(
     r"""(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s]*(?:\ \((?:enforce|complain|kill)\))?))""",
     re.ASCII,
 )
+# What auditd adds behind a group separator: AUID="root" SADDR={ saddr_fam=inet laddr=127.0.0.1 lport=9 }.
+_ENRICHMENT: Final = re.compile(r"""([A-Z][A-Z0-9_]*)=(?:"([^"]*)"|(\{[^}]*\}|\S*))""", re.ASCII)
 _MAX_LEARNT_FIELDS: Final = 64
 _MAX_SERIAL: Final = 2**32 - 1
 
@@ -147,7 +149,7 @@ def _parse_fields(kind: str, body: str) -> tuple[Keys, list[str]]:
     plain, _, enriched = body.partition("\x1d")
     pairs = _pairs(kind, plain)
     if enriched:
-        pairs += _pairs("", enriched)
+        pairs += [(key, quoted or bare) for key, quoted, bare in _ENRICHMENT.findall(enriched)]
     if not pairs and plain.strip():
         pairs = [("msg", plain.strip())]
     keys = shared_keys(tuple(key for key, _ in pairs), arguments=kind == "EXECVE")

@@ -80,14 +80,14 @@ class AuditRecord:
         return default if at is None else self.values[at]
 
     def fields(self) -> dict[str, str]:
-        """Every field by name; a name that occurs again gets `_2`, `_3`, so that none is lost."""
+        """Every field by name; a name that occurs again gets `#2`, `#3`, so that none is lost."""
         if len(self.keys.position) == len(self.keys):
             return dict(zip(self.keys, self.values, strict=True))
         found: dict[str, str] = {}
         for key, value in zip(self.keys, self.values, strict=True):
             name, again = key, 2
             while name in found:
-                name, again = f"{key}_{again}", again + 1
+                name, again = f"{key}#{again}", again + 1
             found[name] = value
         return found
 
