@@ -46,23 +46,21 @@ def dictionary_array(codes: npt.NDArray[np.int32], values: Sequence[str]) -> pa.
 
 def _gather_text(pieces: Pieces) -> pa.DictionaryArray:
     columns, rows = pieces
-    index: dict[str, int] = {}
-    number = index.setdefault
-    # Code c of batch b becomes slots[starts[b] + c]; slot 0 of every batch is its null.
-    slots: list[int] = []
+    # Code c of batch b means values[starts[b] + c]; the first of every batch is its null.
+    values: list[object] = []
     starts: list[int] = []
     for column in columns:
-        starts.append(len(slots))
-        slots.append(-1)
+        starts.append(len(values))
+        values.append(None)
         if column is None:
             continue
         if column.dictionary is not None:
-            slots.extend([number(value, len(index)) for value in column.dictionary])
+            values.extend(column.dictionary)
         elif column.constant is not None:
-            slots.append(number(str(column.constant), len(index)))
+            values.append(column.constant)
     places = np.repeat(np.array(starts, np.int64), rows)
     places += _codes(pieces)
-    return dictionary_array(np.array(slots, np.int32)[places], list(index))
+    return pa.array(values, pa.string()).dictionary_encode().take(pa.array(places))
 
 
 def _codes(pieces: Pieces) -> npt.NDArray[np.integer]:
