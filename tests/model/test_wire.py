@@ -26,9 +26,12 @@ _EVENTS = st.builds(
     st.sampled_from([1007, 4001]),
     st.fixed_dictionaries(
         {"time": st.integers(0, 2**60)},
-        optional={"message": _TEXT, "actor.process.pid": st.integers(-(2**63), 2**63 - 1)},
+        optional={"message": _TEXT, "exit_code": st.integers(-(2**63), 2**63 - 1)},
     ),
     _RECORDS,
+    st.sampled_from(
+        [{}, {"actor.process.name": "sh", "actor.process.pid": 7}, {"actor.process.name": "", "actor.process.euid": -1}]
+    ),
 )
 
 
@@ -52,7 +55,9 @@ def test_a_batch_comes_back_as_it_was(events: list[Event]) -> None:
     in_order = [
         event for uid in dict.fromkeys(e.class_uid for e in events) for event in events if event.class_uid == uid
     ]
-    assert back == in_order
+    assert [(e.class_uid, e.attributes(), e.records) for e in back] == [
+        (e.class_uid, e.attributes(), e.records) for e in in_order
+    ]
     assert header.rows == len(events)
 
 
@@ -101,12 +106,12 @@ def test_garbage_is_an_invalid_batch(data: bytes) -> None:
 
 
 @given(st.integers(0, 400), st.integers(0, 255))
-def test_a_flipped_byte_never_passes(place: int, value: int) -> None:
-    """No altered byte anywhere in an envelope gets through unnoticed."""
+def test_a_flipped_byte_changes_nothing_unnoticed(place: int, value: int) -> None:
+    """An altered envelope is refused, or says exactly what was signed (zstd has several frames for one content)."""
     data, _ = sealed([Event(1007, {"time": 1, "message": "x"}), Event(1007, {"time": 2, "message": "y"})])
     at = place % len(data)
-    altered = data[:at] + bytes([value]) + data[at + 1 :]
-    if altered == data:
+    try:
+        received = receive(data[:at] + bytes([value]) + data[at + 1 :])
+    except InvalidBatch:
         return
-    with pytest.raises(InvalidBatch):
-        receive(altered)
+    assert received == receive(data)

@@ -32,11 +32,20 @@ class Record(Protocol):
 
 
 class Event(msgspec.Struct, gc=False):
-    """An event of one class: dotted path -> value, nulls left out; and the source's records, if it has any."""
+    """An event of one class: dotted path -> value, nulls left out; and the source's records, if it has any.
+
+    `shared` holds attributes that many events have in common, such as those of one acting process: the same dict object
+    in all of them, encoded once per batch. No path is in both.
+    """
 
     class_uid: int
     values: dict[str, Value]
     records: Sequence[Record] = ()
+    shared: dict[str, Value] = {}
+
+    def attributes(self) -> dict[str, Value]:
+        """All attributes, shared ones included."""
+        return self.shared | self.values if self.shared else self.values
 
 
 class RefusedLine(msgspec.Struct, frozen=True):
@@ -66,7 +75,7 @@ def nest(event: Event) -> dict[str, Json]:
     nested: dict[str, Json] = {}
     for path, value in _derived(event).items():
         _put(nested, path, value)
-    for path, value in event.values.items():
+    for path, value in event.attributes().items():
         known = attribute(path)
         _put(nested, path, msgspec.json.decode(str(value)) if known and known.kind is Kind.JSON else value)
     if event.records:
@@ -78,8 +87,9 @@ def _derived(event: Event) -> dict[str, Json]:
     event_class = CLASSES.get(event.class_uid)
     if event_class is None:
         raise InvalidEvent(f"unknown event class {event.class_uid}")
-    activity = int(event.values.get("activity_id", 0))
-    severity = int(event.values.get("severity_id", 1))
+    values = event.attributes()
+    activity = int(values.get("activity_id", 0))
+    severity = int(values.get("severity_id", 1))
     derived: dict[str, Json] = {
         "activity_id": activity,
         "activity_name": event_class.activities.get(activity, "Other"),
@@ -94,9 +104,9 @@ def _derived(event: Event) -> dict[str, Json]:
         "metadata.version": OCSF_VERSION,
         "metadata.product.name": "Tocsin",
         "metadata.product.vendor_name": "Tocsin",
-        "metadata.profiles": _profiles(event.values),
+        "metadata.profiles": _profiles(values),
     }
-    status = event.values.get("status_id")
+    status = values.get("status_id")
     if status is not None:
         derived["status"] = _STATUSES.get(int(status), "Other")
     return derived
