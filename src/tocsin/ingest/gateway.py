@@ -9,6 +9,7 @@ import msgspec
 from tocsin import metrics
 from tocsin.ingest.appender import Appender
 from tocsin.ingest.chain import Admission, Chains
+from tocsin.ingest.coverage import INTENTIONAL
 from tocsin.ingest.dead_letters import DeadLetters
 from tocsin.ingest.senders import Senders
 from tocsin.model import wire
@@ -17,9 +18,6 @@ from tocsin.model.wire import BatchHeader, Envelope
 from tocsin.ports import Clock, NewEntry
 
 __all__ = ["Gateway", "Receipt"]
-
-# What an agent left out because it was told to; everything else that was not kept is loss.
-_INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded"})
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -82,4 +80,4 @@ class Gateway:
         if admission is Admission.GAP:
             metrics.CHAIN_GAPS.inc()
         for reason, count in header.not_kept.items():
-            metrics.EVENTS_NOT_KEPT.labels(reason, str(reason in _INTENTIONAL).lower()).inc(count)
+            metrics.EVENTS_NOT_KEPT.labels(reason, str(reason in INTENTIONAL).lower()).inc(count)
