@@ -11,6 +11,7 @@
     │   ├── InvalidQuery      a filter expression that cannot be understood
     │   └── InvalidSetting    a configuration value that cannot be used
     ├── NotFound              the thing asked for does not exist
+    ├── WrongState            what is asked does not fit the state that the thing is in
     ├── NotAllowed            the caller may not do this
     └── TryLater              nothing is wrong with the input: retry with backoff
         ├── Unreachable       the other side did not answer
@@ -39,6 +40,7 @@ __all__ = [
     "TocsinError",
     "TryLater",
     "Unreachable",
+    "WrongState",
 ]
 
 
@@ -89,6 +91,10 @@ class InvalidSetting(BadInput):
 
 class NotFound(TocsinError):
     """The thing asked for does not exist."""
+
+
+class WrongState(TocsinError):
+    """What is asked does not fit the state that the thing is in."""
 
 
 class NotAllowed(TocsinError):

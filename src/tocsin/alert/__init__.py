@@ -1,0 +1,1 @@
+"""From findings to alerts that people work on, and the notifications about them."""
