@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 
 from tocsin import metrics
+from tocsin.columnar.check import check as check_batch
 from tocsin.ingest.appender import Appender
 from tocsin.ingest.chain import Admission, Chains
 from tocsin.ingest.coverage import INTENTIONAL
@@ -61,7 +62,8 @@ class Gateway:
     async def _take(self, payload: bytes, envelope: Envelope, header: BatchHeader) -> Receipt:
         admission = self._chains.admit(header)
         if admission is not Admission.KNOWN:
-            wire.decode_body(envelope, header)
+            if envelope.body:
+                check_batch(header, wire.decode_body(envelope, header))
             await self._appender.append(self._entry(payload, header))
             self._chains.advance(header)
             self._count(header, admission)
