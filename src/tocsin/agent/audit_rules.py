@@ -9,6 +9,7 @@ Source: auditctl(8), linux/audit.h (struct audit_rule_data).
 
 from __future__ import annotations
 
+import errno
 import functools
 import grp
 import platform
@@ -18,8 +19,6 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from tocsin.agent.rule_fields import (
     ACTIONS,
@@ -34,6 +33,7 @@ from tocsin.agent.rule_fields import (
     PERMISSIONS,
 )
 from tocsin.model.errors import InvalidRule
+from tocsin.normalize.auditd.tables import syscall_names, type_number
 
 __all__ = ["EVERY_SYSCALL", "Rule", "RuleFile", "Setting", "compile_line", "compile_rules"]
 
@@ -50,8 +50,6 @@ TEXT_FIELDS: Final = frozenset(
     {*range(13, 18), *range(19, 24), FIELDS["path"], FIELDS["dir"], FIELDS["exe"], FIELDS["key"]}
 )
 PATH_FIELDS: Final = frozenset({"path", "dir", "exe"})
-
-_CONTENT = Path(__file__).parents[1] / "content" / "audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,13 +282,12 @@ def _group(name: str) -> int:
 
 def _errno(name: str) -> int:
     sign = -1 if name.startswith("-") else 1
-    code = _table("errno").get(name.lstrip("-"))
-    return sign * code if code is not None else _unknown("error", name)
+    code = getattr(errno, name.lstrip("-"), None)
+    return sign * code if isinstance(code, int) else _unknown("error", name)
 
 
 def _message_type(name: str) -> int:
-    code = _table("record_types").get(name)
-    return code if code is not None else _unknown("record type", name)
+    return type_number(name) or _unknown("record type", name)
 
 
 def _filetype(name: str) -> int:
@@ -384,11 +381,4 @@ _LIBC_NAMES = {"pread64": "pread", "pwrite64": "pwrite", "pread": "pread64", "pw
 
 @functools.cache
 def _syscalls() -> dict[str, dict[str, int]]:
-    tables = msgspec.json.decode((_CONTENT / "syscalls.json").read_bytes(), type=dict[str, dict[int, str]])
-    return {arch: {name: number for number, name in table.items()} for arch, table in tables.items()}
-
-
-@functools.cache
-def _table(stem: str) -> dict[str, int]:
-    table = msgspec.json.decode((_CONTENT / f"{stem}.json").read_bytes(), type=dict[int, str])
-    return {name: number for number, name in table.items()}
+    return {arch: {name: number for number, name in table.items()} for arch, table in syscall_names().items()}

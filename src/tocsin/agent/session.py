@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tocsin.agent.audit_rules import Rule
+    from tocsin.agent.config import AuditSettings
 
 __all__ = ["AuditSession", "Limits"]
 
@@ -37,6 +38,18 @@ class Limits:
 
     backlog_records: int = 8192
     backlog_wait_jiffies: int = 60
+    receive_buffer_bytes: int = 8 << 20
+    coalesce_s: float = 0.02
+
+    @classmethod
+    def of(cls, settings: AuditSettings) -> Self:
+        """As the settings say."""
+        return cls(
+            settings.backlog_records,
+            settings.backlog_wait_jiffies,
+            settings.receive_buffer_bytes,
+            settings.coalesce_ms / 1000,
+        )
 
 
 class _Found(msgspec.Struct):
@@ -66,18 +79,25 @@ class AuditSession:
         control, file = AuditControl(), state_dir / FOUND_FILE
         found = _left_behind(file) or _Found(_boot_id(), _settings(control.status()), [])
         try:
-            receiver = AuditReceiver.own()
+            receiver = AuditReceiver.own(limits.receive_buffer_bytes, coalesce_s=limits.coalesce_s)
         except SocketOwned:
-            return cls(control, AuditReceiver.listen(drop_types=(PROCTITLE, BPRM_FCAPS)), None, file)
+            dropped = (PROCTITLE, BPRM_FCAPS)
+            receiver = AuditReceiver.listen(dropped, limits.receive_buffer_bytes, coalesce_s=limits.coalesce_s)
+            return cls(control, receiver, None, file)
         session = cls(control, receiver, found, file)
         session._remember()
-        session._apply(limits)
+        session._apply(backlog_limit=limits.backlog_records, backlog_wait_time=limits.backlog_wait_jiffies)
         return session
 
     @property
     def owner(self) -> bool:
         """Whether records come to the agent alone."""
         return self._found is not None
+
+    @property
+    def switched_on(self) -> bool:
+        """Whether auditing was off until now: processes that started before it was first on are never recorded."""
+        return self._found is not None and not self._found.settings["enabled"]
 
     def load(self, rules: Iterable[Rule]) -> int:
         """Load the rules that are not loaded yet and return how many of the kernel's are the agent's.
@@ -94,6 +114,8 @@ class AuditSession:
                 self._found.added.append(packed)
                 loaded.add(packed)
         self._remember()
+        # Only now, so that the kernel does not tell of every rule that it has been given one.
+        self._apply(enabled=1)
         return len(self._found.added)
 
     def _add(self, rule: Rule, packed: bytes) -> bool:
@@ -104,27 +126,32 @@ class AuditSession:
             return False
         return True
 
-    def _apply(self, limits: Limits) -> None:
+    def _apply(self, **settings: int) -> None:
         try:
-            self.control.set(
-                enabled=1, backlog_limit=limits.backlog_records, backlog_wait_time=limits.backlog_wait_jiffies
-            )
+            self.control.set(**settings)
         except KernelRefused as error:
-            self.refused.append(f"settings: {error}; the audit configuration is locked until the next boot")
+            self.refused.append(f"{error}; the audit configuration is locked until the next boot")
 
     def _remember(self) -> None:
         part = self._file.with_suffix(".part")
         part.write_bytes(msgspec.json.encode(self._found))
         part.replace(self._file)
 
+    def release(self) -> None:
+        """Remove the agent's rules and restore the settings that were found; what is on its way still arrives."""
+        if self._found is None:
+            return
+        with contextlib.suppress(KernelRefused):  # the configuration is locked
+            self.control.set(**self._found.settings)
+        for rule in reversed(self._found.added):
+            with contextlib.suppress(KernelRefused):  # or somebody else has removed it
+                self.control.delete_rule(rule)
+        self._found.added.clear()
+
     def stop(self) -> None:
-        """Remove the agent's rules, restore the settings that were found, and give up ownership."""
+        """Release, and give up ownership."""
+        self.release()
         if self._found is not None:
-            for rule in reversed(self._found.added):
-                with contextlib.suppress(KernelRefused):  # somebody else has removed it, or the configuration is locked
-                    self.control.delete_rule(rule)
-            with contextlib.suppress(KernelRefused):
-                self.control.set(**self._found.settings)
             self.control.set(pid=0)
             self._file.unlink(missing_ok=True)
             self._found = None

@@ -1,0 +1,124 @@
+"""From the kernel's records to events that are ready to be shipped: parse, reassemble, map, enrich, redact."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from tocsin.model.errors import InvalidRecord
+from tocsin.model.event import Event, Value
+from tocsin.normalize.auditd.map import map_event
+from tocsin.normalize.auditd.parse import parse_kernel
+from tocsin.normalize.auditd.reassemble import AuditEvent, Reassembler
+from tocsin.normalize.auditd.tables import record_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tocsin.agent.config import ExcludeSettings
+    from tocsin.agent.enrich import Enricher
+    from tocsin.agent.health import Health
+    from tocsin.agent.netlink import Record
+    from tocsin.agent.redact import Redactor
+
+__all__ = ["Capture", "priority_of"]
+
+FIRST_RECORD_TYPE: Final = 1100  # below are answers to requests
+REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving it is the answer
+UNREADABLE: Final = 0  # class of an event that holds a record as it came
+# What may be dropped first when the spool is full. Everything not named is normal.
+CRITICAL, NORMAL, BULK = 0, 1, 2
+_PRIORITIES: Final = {
+    1002: CRITICAL,
+    1004: CRITICAL,
+    1007: CRITICAL,
+    3001: CRITICAL,
+    3002: CRITICAL,
+    3006: CRITICAL,
+    4001: BULK,
+}
+_EXCLUDABLE: Final = frozenset({1001, 1007, 4001})
+
+
+def priority_of(event: Event) -> int:
+    """The priority class of the batch that an event goes into."""
+    return _PRIORITIES.get(event.class_uid, NORMAL)
+
+
+class Capture:
+    """Turns records into events; holds the events that are not whole yet."""
+
+    def __init__(self, enricher: Enricher, redactor: Redactor, exclude: ExcludeSettings, health: Health) -> None:
+        self._enricher, self._redactor, self._health = enricher, redactor, health
+        self._reassembler = Reassembler()
+        self._excluded_exes = frozenset(exe for exe in exclude.exe if not exe.endswith("*"))
+        self._excluded_starts = tuple(exe[:-1] for exe in exclude.exe if exe.endswith("*"))
+        self._own_pid = os.getpid()
+        self.excluded = 0
+
+    @property
+    def serial_gaps(self) -> int:
+        """Events that the kernel began and that never came."""
+        return self._reassembler.lost
+
+    def take(self, records: Iterable[Record], now_ms: int) -> list[Event]:
+        """The events that these records complete."""
+        events: list[Event] = []
+        push, finish = self._reassembler.push, self._finish
+        for kind, payload in records:
+            if kind < FIRST_RECORD_TYPE or kind == REPLACE:
+                continue
+            try:
+                whole = push(parse_kernel(kind, payload))
+            except InvalidRecord as error:
+                events.append(self._unreadable(kind, payload, error, now_ms))
+                continue
+            if whole:
+                finish(whole, events)
+        return events
+
+    def expire(self, now_ms: int) -> list[Event]:
+        """The events that have waited long enough for more records."""
+        return self._finished(self._reassembler.expire(now_ms))
+
+    def flush(self) -> list[Event]:
+        """All events that wait; nothing more will come."""
+        return self._finished(self._reassembler.flush())
+
+    def _finished(self, whole: Sequence[AuditEvent]) -> list[Event]:
+        events: list[Event] = []
+        self._finish(whole, events)
+        return events
+
+    def _finish(self, whole: Sequence[AuditEvent], events: list[Event]) -> None:
+        for audit_event in whole:
+            event = map_event(audit_event)
+            if self._is_excluded(event):
+                self.excluded += 1
+                continue
+            self._enricher.enrich(event)
+            self._redactor.redact(event)
+            events.append(event)
+
+    def _is_excluded(self, event: Event) -> bool:
+        """The agent's own doings, seen when another daemon owns the audit; and what the settings exclude."""
+        values = event.values
+        if values.get("actor.process.pid") == self._own_pid:
+            return True
+        if event.class_uid not in _EXCLUDABLE or not (self._excluded_exes or self._excluded_starts):
+            return False
+        exe = str(values.get("process.file.path") or values.get("actor.process.file.path", ""))
+        return exe in self._excluded_exes or exe.startswith(self._excluded_starts)
+
+    def _unreadable(self, kind: int, payload: bytes, error: InvalidRecord, now_ms: int) -> Event:
+        self._health.count("unreadable")
+        text = payload.decode("utf-8", "backslashreplace")
+        values: dict[str, Value] = {
+            "time": now_ms,
+            "activity_id": 99,
+            "message": text,
+            "status_detail": str(error),
+            "metadata.log_name": "auditd",
+            "metadata.event_code": record_type(kind),
+        }
+        return Event(UNREADABLE, values)

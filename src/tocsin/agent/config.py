@@ -1,0 +1,132 @@
+"""The agent's settings, read once from TOML; a key that nobody knows is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
+
+from tocsin.agent.rule_set import BASE_RULES
+from tocsin.model.errors import InvalidSetting
+
+__all__ = [
+    "DEFAULT_FILE",
+    "DEFAULT_STATE_DIR",
+    "AuditSettings",
+    "BatchSettings",
+    "Config",
+    "ExcludeSettings",
+    "RedactSettings",
+    "SpoolSettings",
+    "read_config",
+]
+
+_Section = TypeVar("_Section")
+
+DEFAULT_FILE: Final = Path("/etc/tocsin/agent.toml")
+DEFAULT_STATE_DIR: Final = Path("/var/lib/tocsin-agent")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What is asked of the kernel's audit."""
+
+    rules: tuple[str, ...] = (str(BASE_RULES),)  # rule files, loaded in this order
+    backlog_records: int = 8192  # records the kernel keeps for a slow agent
+    backlog_wait_jiffies: int = 60  # how long a process waits, then its record is lost: 0.24 s at 250 Hz
+    receive_buffer_bytes: int = 8 << 20
+    coalesce_ms: int = 20  # after the first record, wait for more to read them all at once
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """When events become a batch."""
+
+    max_rows: int = 2000
+    max_delay_ms: int = 150
+    offline_delay_ms: int = 3000  # while the server is away, larger batches
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolSettings:
+    """The batches on disk that the server does not have yet."""
+
+    max_bytes: int = 256 << 20
+    segment_bytes: int = 4 << 20
+    sync_ms: int = 1000  # what a power failure may cost; what was shipped before is never written out
+
+
+@dataclass(frozen=True, slots=True)
+class RedactSettings:
+    """What is cut out of arguments before they leave the host."""
+
+    defaults: bool = True
+    patterns: tuple[str, ...] = ()  # regular expressions; the group "secret" is cut out, or all of the match
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludeSettings:
+    """Events that are not kept; each is counted. Never classes that matter for security alone."""
+
+    exe: tuple[str, ...] = ()  # executables, whole paths; a last * stands for the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of the agent."""
+
+    state_dir: Path = DEFAULT_STATE_DIR
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
+    redact: RedactSettings = field(default_factory=RedactSettings)
+    exclude: ExcludeSettings = field(default_factory=ExcludeSettings)
+
+
+def read_config(path: Path, state_dir: Path | None = None) -> Config:
+    """Read the settings; a file that does not exist means the defaults, `state_dir` overrides the file's.
+
+    Raises:
+        InvalidSetting: names the file and the key.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        values = {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidSetting(f"{path}: {error}") from error
+    if state_dir is not None:
+        values["state_dir"] = str(state_dir)
+    return _section(Config, values, f"{path}: ")
+
+
+def _section(kind: type[_Section], values: dict[str, Any], where: str) -> _Section:
+    types = get_type_hints(kind)
+    known = {setting.name for setting in fields(cast(Any, kind))}
+    for key in values:
+        if key not in known:
+            raise InvalidSetting(f"{where}{key} is not a setting; known are {', '.join(sorted(known))}")
+    return kind(**{key: _value(types[key], value, f"{where}{key}") for key, value in values.items()})
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - any setting's type and value
+    if is_dataclass(kind):
+        if isinstance(value, dict):
+            return _section(cast(type[Any], kind), value, f"{where}.")
+    elif kind is Path:
+        if isinstance(value, str):
+            return Path(value)
+    elif get_args(kind):
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif type(value) is kind and not (kind is int and value < 0):
+        return value
+    raise InvalidSetting(f"{where} cannot be {value!r}; it is {_described(kind)}")
+
+
+def _described(kind: Any) -> str:  # noqa: ANN401 - any setting's type
+    if is_dataclass(kind):
+        return "a section"
+    names = {int: "a number from 0", bool: "true or false", str: "a text", Path: "a path"}
+    return names.get(kind, "a list of texts")

@@ -1,0 +1,145 @@
+"""Add what only this host knows to its events: who the processes are, where they come from, what users are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tocsin.agent.processes import Process, ProcessTable
+    from tocsin.agent.users import Users
+    from tocsin.model.event import Event, Value
+
+__all__ = ["Enricher"]
+
+MEMORY_ACTIVITY: Final = 1004
+PROCESS_ACTIVITY: Final = 1007
+LAUNCH: Final = 1
+
+_USERS: Final = tuple(
+    (f"{who}.uid", f"{who}.name") for who in ("actor.user", "actor.process.user", "process.user", "user")
+)
+
+
+class Enricher:
+    """Enriches mapped events in place, in the order in which they happened."""
+
+    def __init__(self, processes: ProcessTable, users: Users) -> None:
+        self._processes, self._users = processes, users
+
+    def enrich(self, event: Event) -> None:
+        """Fill in identity, lineage, container and user names; what the event says already stays."""
+        values = event.values
+        if event.class_uid == PROCESS_ACTIVITY and "actor.process.user.uid" not in values:
+            event.values = values = self._with_own_process(values)
+        elif "actor.process.pid" in values:
+            event.values = values = self._with_actor(event.class_uid, values)
+        self._name_users(values)
+
+    def _with_own_process(self, values: dict[str, Value]) -> dict[str, Value]:
+        """A process that started a program or changed itself: `process` is what the record describes."""
+        if values["activity_id"] == LAUNCH:
+            process = self._processes.started(
+                int(values["process.pid"]),
+                int(values.get("process.parent_process.pid", 0)),
+                str(values.get("process.name", "")),
+                str(values.get("process.file.path", "")),
+                str(values.get("process.cmd_line", "")),
+                int(values["time"]),
+                int(values["unmapped.audit.serial"]),
+            )
+            # The program's attributes are new with each launch, so none are kept for later.
+            return _launched(process) | values
+        process = self._seen(values, "process")
+        return _kept(process, "process") | _kept(process, "actor.process") | values
+
+    def _with_actor(self, class_uid: int, values: dict[str, Value]) -> dict[str, Value]:
+        actor = self._seen(values, "actor.process")
+        if class_uid in {PROCESS_ACTIVITY, MEMORY_ACTIVITY} and "process.pid" in values:
+            return _kept(actor, "actor.process") | self._target(class_uid, values, actor) | values
+        return _kept(actor, "actor.process") | values
+
+    def _target(self, class_uid: int, values: dict[str, Value], actor: Process) -> dict[str, Value]:
+        """What is known of the process that is acted on; of a program that was refused, its caller is the process."""
+        pid = values["process.pid"]
+        if pid == actor.pid:
+            target: Process | None = actor
+        else:
+            target = self._processes.find(int(pid), int(values["time"]))
+        if target is None:
+            return {}
+        return _kept(target, "process") if class_uid == PROCESS_ACTIVITY else {"process.uid": target.uid}
+
+    def _seen(self, values: dict[str, Value], prefix: str) -> Process:
+        return self._processes.seen(
+            int(values[f"{prefix}.pid"]),
+            int(values.get(f"{prefix}.parent_process.pid", 0)),
+            str(values.get(f"{prefix}.name", "")),
+            str(values.get(f"{prefix}.file.path", "")),
+            int(values["time"]),
+            int(values["unmapped.audit.serial"]),
+        )
+
+    def _name_users(self, values: dict[str, Value]) -> None:
+        for uid_path, name_path in _USERS:
+            uid = values.get(uid_path)
+            if uid is not None and name_path not in values:
+                name = self._users.name(str(uid))
+                if name is not None:
+                    values[name_path] = name
+
+
+def _launched(process: Process) -> dict[str, Value]:
+    """The process, and as its actor the parent, whose ancestry is the rest of the process's own."""
+    parent = process.parent
+    if parent is None:
+        return _attributes(process, "process")
+    actor = _kept(parent, "actor.process") | _described(parent, "actor.process")
+    actor.pop("actor.process.ancestry", None)
+    return actor | _attributes(process, "process")
+
+
+def _kept(process: Process, prefix: str) -> dict[str, Value]:
+    """The attributes of a process under a prefix, made once for all of its events."""
+    attributes = process.attributes.get(prefix)
+    if attributes is None:
+        attributes = process.attributes[prefix] = _attributes(process, prefix)
+    return attributes
+
+
+def _attributes(process: Process, prefix: str) -> dict[str, Value]:
+    attributes: dict[str, Value] = {
+        f"{prefix}.uid": process.uid,
+        "unmapped.audit.identity": "proc" if process.from_proc else "record",
+    }
+    if process.cmd_line:
+        attributes[f"{prefix}.cmd_line"] = process.cmd_line
+    if process.created_ms:
+        attributes[f"{prefix}.created_time"] = process.created_ms
+    if process.container is not None:
+        attributes |= _container(process, prefix)
+    if process.parent is not None:
+        parent = f"{prefix}.parent_process"
+        attributes[f"{parent}.uid"] = process.parent.uid
+        attributes[f"{parent}.pid"] = process.parent.pid
+        attributes |= _described(process.parent, parent)
+        attributes[f"{prefix}.ancestry"] = process.ancestry
+    return attributes
+
+
+def _described(process: Process, prefix: str) -> dict[str, Value]:
+    """Name, executable and arguments of a process that the event's own records do not describe."""
+    described: dict[str, Value] = {f"{prefix}.name": process.name} if process.name else {}
+    if process.exe:
+        described[f"{prefix}.file.path"] = process.exe
+        described[f"{prefix}.file.name"] = process.exe.rpartition("/")[2]
+    if process.cmd_line:
+        described[f"{prefix}.cmd_line"] = process.cmd_line
+    return described
+
+
+def _container(process: Process, prefix: str) -> dict[str, Value]:
+    container = process.container
+    if container is None:
+        return {}
+    known = {"uid": container.uid, "runtime": container.runtime, "pod_uuid": container.pod_uuid}
+    return {f"{prefix}.container.{name}": value for name, value in known.items() if value}

@@ -1,0 +1,98 @@
+"""Make the agent known to a server: a one-time token for a key that never leaves the host."""
+
+from __future__ import annotations
+
+import base64
+import os
+import platform
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tocsin.agent.identity import Identity, make_key, save_identity
+from tocsin.agent.transport import Transport
+from tocsin.model.errors import InvalidSetting, NotAllowed, TryLater
+
+if TYPE_CHECKING:
+    from tocsin.agent.transport import Answer
+
+__all__ = ["enroll", "host_facts"]
+
+OK: Final = 200
+FORBIDDEN: Final = {401, 403}
+SERVER_ERROR: Final = 500
+
+
+class _Enrolled(msgspec.Struct):
+    org: str
+    agent_id: str
+    ca: str = ""
+
+
+def enroll(server: str, token: str, state_dir: Path, ca: str = "") -> Identity:
+    """Register this host's key and keep the answer in the state folder.
+
+    `ca` is the authority to trust for this first request, as the server's own is only learnt from the answer.
+
+    Raises:
+        NotAllowed: the token is unknown, expired or used.
+        TryLater: the server does not answer, or not now.
+        InvalidSetting: the URL is not a Tocsin server's.
+    """
+    key = make_key(state_dir)
+    body = {
+        "token": token,
+        "public_key": base64.b64encode(key.public_key().public_bytes_raw()).decode(),
+        "hostname": socket.gethostname(),
+        "host": host_facts(),
+    }
+    transport = Transport(server, ca)
+    answer = transport.post("/ingest/enroll", msgspec.json.encode(body), {"Content-Type": "application/json"})
+    transport.close()
+    enrolled = _enrolled(answer, server)
+    identity = Identity(server, enrolled.org, enrolled.agent_id, enrolled.ca)
+    save_identity(state_dir, identity)
+    return identity
+
+
+def _enrolled(answer: Answer, server: str) -> _Enrolled:
+    if answer.status in FORBIDDEN:
+        raise NotAllowed(answer.detail or "the server does not accept the token")
+    if answer.status >= SERVER_ERROR:
+        raise TryLater(f"the server answered {answer.status} {answer.detail}".rstrip())
+    try:
+        if answer.status == OK:
+            return msgspec.json.decode(answer.body, type=_Enrolled)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    raise InvalidSetting(f"{server} did not answer as a Tocsin server does: {answer.status} {answer.detail}".rstrip())
+
+
+def host_facts() -> dict[str, str]:
+    """What tells this host from others."""
+    release = _os_release()
+    return {
+        "os": release.get("PRETTY_NAME", platform.system()),
+        "os_name": release.get("NAME", platform.system()),
+        "os_version": release.get("VERSION_ID", ""),
+        "kernel": os.uname().release,
+        "arch": os.uname().machine,
+        "machine_id": _line("/etc/machine-id"),
+        "boot_id": _line("/proc/sys/kernel/random/boot_id"),
+    }
+
+
+def _os_release() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def _line(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

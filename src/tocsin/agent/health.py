@@ -1,0 +1,140 @@
+"""How the agent is: each module's state and reason, and what was counted, as one file that `status` reads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["COUNTERS", "HEALTH_FILE", "Health", "Module", "Report", "is_running", "read_report"]
+
+HEALTH_FILE: Final = "health.json"
+STALE_AFTER_S: Final = 15.0
+
+# Every counter, with what it means; all count from the agent's start.
+COUNTERS: Final = {
+    "records": "audit records received from the kernel",
+    "events": "events made of them and put into batches",
+    "unreadable": "records that could not be read; kept as they are in the state folder",
+    "kernel_lost": "records that the kernel lost because its backlog was full",
+    "receive_overruns": "times the socket's buffer overran",
+    "serial_gaps": "events that the kernel began and that never arrived",
+    "backlog_wait_jiffies": "time that processes waited for the agent",
+    "excluded": "events left out by the exclude settings",
+    "redacted": "secrets cut out of arguments",
+    "spool_overflow": "events dropped because the spool was full",
+    "refused": "events of batches that the server refused for good",
+    "shipped": "events that the server acknowledged",
+    "batches": "batches that the server acknowledged",
+}
+
+
+class Module(msgspec.Struct, frozen=True):
+    """A part of the agent: whether it works as intended, and if not why."""
+
+    healthy: bool
+    reason: str = ""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The agent's state at one moment."""
+
+    pid: int
+    version: str
+    started_at: int  # ms
+    written_at: int  # ms
+    modules: dict[str, Module]
+    counters: dict[str, int]
+    gauges: dict[str, int]
+    last_acknowledged_at: int = 0  # ms
+
+    @property
+    def healthy(self) -> bool:
+        return all(module.healthy for module in self.modules.values())
+
+
+class Health:
+    """Collects what the modules say; the loop and the shipping thread both write to it."""
+
+    def __init__(self, version: str) -> None:
+        self._version, self._started_at = version, _now_ms()
+        self._lock = threading.Lock()
+        self._modules: dict[str, Module] = {}
+        self._counters = dict.fromkeys(COUNTERS, 0)
+        self._gauges: dict[str, int] = {}
+        self._last_acknowledged_at = 0
+
+    def well(self, module: str, remark: str = "") -> None:
+        """The module works as intended."""
+        self._modules[module] = Module(healthy=True, reason=remark)
+
+    def ill(self, module: str, reason: str) -> None:
+        """The module does not work as intended."""
+        self._modules[module] = Module(healthy=False, reason=reason)
+
+    def ship(self, reason: str) -> None:
+        """Shipping does not work at the moment."""
+        self.ill("ship", reason)
+
+    def shipped(self, rows: int) -> None:
+        """A batch was acknowledged."""
+        self.count("shipped", rows)
+        self.count("batches")
+        self._last_acknowledged_at = _now_ms()
+        self.well("ship")
+
+    def count(self, counter: str, by: int = 1) -> None:
+        """Add to a counter."""
+        with self._lock:
+            self._counters[counter] += by
+
+    def reached(self, counter: str, total: int) -> None:
+        """Set a counter that is counted elsewhere."""
+        self._counters[counter] = total
+
+    def gauge(self, name: str, value: int) -> None:
+        """Note a size as it is now."""
+        self._gauges[name] = value
+
+    def snapshot(self) -> Report:
+        """The state now."""
+        return Report(
+            os.getpid(),
+            self._version,
+            self._started_at,
+            _now_ms(),
+            dict(self._modules),
+            dict(self._counters),
+            dict(self._gauges),
+            self._last_acknowledged_at,
+        )
+
+    def write(self, state_dir: Path) -> None:
+        """Replace the report in the state folder."""
+        part = state_dir / f"{HEALTH_FILE}.part"
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(self.snapshot())))
+        part.replace(state_dir / HEALTH_FILE)
+
+
+def read_report(state_dir: Path) -> Report | None:
+    """The last report of the agent, None if it never wrote one that can be read."""
+    try:
+        return msgspec.json.decode((state_dir / HEALTH_FILE).read_bytes(), type=Report)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def is_running(report: Report) -> bool:
+    """Whether the process that wrote the report is still there and still writes."""
+    alive = os.path.exists(f"/proc/{report.pid}")  # noqa: PTH110 - a path of /proc
+    return alive and time.time() * 1000 - report.written_at < STALE_AFTER_S * 1000
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

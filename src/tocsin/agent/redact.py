@@ -1,0 +1,141 @@
+"""Cut secrets out of arguments before they leave the host.
+
+The text around a secret stays, so that rules on the rest of a command line still match. A secret found in one place of
+an event is cut out of every text of its: the joined command line, single arguments, the ancestors' command lines.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Final
+
+from tocsin.model.errors import InvalidSetting
+from tocsin.normalize.auditd.record import AuditRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tocsin.model.event import Event
+
+__all__ = ["DEFAULT_PATTERNS", "REDACTED", "Redactor"]
+
+REDACTED: Final = "[redacted]"
+CACHED_TEXTS: Final = 2048
+LONGEST_CACHED: Final = 1024
+
+_WORDS = r"(?:pass(?:word|wd|phrase|wort)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?"
+_FOLDER = r"/(?:etc|home|root|usr|var|opt|tmp|run|srv|mnt|proc|dev)/"
+DEFAULT_PATTERNS: Final = (
+    # --password=x, PGPASSWORD=x, ?token=x; not passwd:/etc/passwd, nor PWD=/home/x
+    rf"(?i){_WORDS}(?:=|:\s*)(?!{_FOLDER})(?P<secret>[^\s&;'\"|]+)",
+    # --api-key x, but not: passwd root
+    rf"(?i)\s--?[\w-]*{_WORDS}\s+(?P<secret>[^\s-]\S*)",
+    r"\b(?:mysql\w*|mariadb[\w-]*)\s(?:.*?\s)?-p(?P<secret>\S+)",
+    r"\b(?:sshpass|ldap\w+|rclone)\s(?:.*?\s)?-[pw]\s*(?P<secret>[^\s-]\S*)",
+    # scheme://user:secret@host
+    r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@]*:(?P<secret>[^\s/@]+)@",
+    # curl -u user:secret
+    r"\s(?:-u|--user|--proxy-user)[=\s]?\s*[^\s:]+:(?P<secret>\S+)",
+    r"(?i)authorization:\s*(?:(?:basic|bearer|token|digest|negotiate)\s+)?(?P<secret>[^\s'\"]+)",
+    # Keys and tokens that show by themselves what they are: AWS, GitHub, GitLab, Slack, Stripe, JSON web tokens, PEM.
+    r"(?P<secret>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)",
+    r"(?P<secret>\b(?:gh[pousr]_[A-Za-z0-9]{36,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|sk_live_[A-Za-z0-9]{16,}))",
+    r"(?P<secret>\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<secret>[^-]+)",
+)
+# Words of which each of the default patterns needs one: most command lines have none, and are done after one search.
+_HINT: Final = re.compile(
+    r"(?i)pass|pwd|secret|token|key|credential|mysql|mariadb|ldap|rclone|://|-u|--user|--proxy-user|authorization"
+    r"|AKIA|ASIA|gh[pousr]_|glpat|xox|sk_live|eyJ"
+)
+
+# Command lines of other processes come from the process table, which keeps none uncleaned.
+_COMMAND_PATHS: Final = (
+    "process.cmd_line",
+    "job.cmd_line",
+    "message",
+)
+# Which fields of which records hold what a person typed.
+_RECORD_FIELDS: Final = {"PROCTITLE": ("proctitle",), "USER_CMD": ("cmd",), "USER_TTY": ("data",), "TTY": ("data",)}
+
+
+class Redactor:
+    """Redacts events in place by patterns; `count` says how many secrets were cut out."""
+
+    def __init__(self, extra_patterns: Iterable[str] = (), *, defaults: bool = True) -> None:
+        self.count = 0
+        self._defaults = tuple(map(re.compile, DEFAULT_PATTERNS if defaults else ()))
+        self._extra = tuple(map(_compile, extra_patterns))
+        self._cached = functools.lru_cache(CACHED_TEXTS)(self._search)
+
+    def redact(self, event: Event) -> None:
+        """Replace every secret in the event's command lines and records."""
+        secrets = {secret for text in _texts(event) for secret in self.secrets(text)}
+        if secrets:
+            self.count += len(secrets)
+            # The longest first: one secret may be part of another.
+            _replace(event, sorted(secrets, key=len, reverse=True))
+
+    def clean(self, text: str) -> str:
+        """The text without its secrets."""
+        secrets = self.secrets(text)
+        return _without(text, sorted(secrets, key=len, reverse=True)) if secrets else text
+
+    def secrets(self, text: str) -> tuple[str, ...]:
+        """The secrets in a text."""
+        return self._cached(text) if len(text) <= LONGEST_CACHED else self._search(text)
+
+    def _search(self, text: str) -> tuple[str, ...]:
+        patterns = self._extra
+        if self._defaults and _HINT.search(text):
+            patterns += self._defaults
+        found = (match for pattern in patterns for match in pattern.finditer(text))
+        return tuple({_secret(match) for match in found} - {"", REDACTED})
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InvalidSetting(f"redact.patterns: {pattern!r} is not a regular expression: {error}") from error
+
+
+def _secret(match: re.Match[str]) -> str:
+    return match["secret"] or "" if "secret" in match.re.groupindex else match[0]
+
+
+def _texts(event: Event) -> Iterator[str]:
+    for path in _COMMAND_PATHS:
+        value = event.values.get(path)
+        if isinstance(value, str):
+            yield value
+    for record in event.records:
+        if record.type == "EXECVE":
+            yield " ".join(record.values[1:])
+        for name in _RECORD_FIELDS.get(record.type, ()):
+            if name in record.keys:
+                yield record.values[record.keys.index(name)]
+
+
+def _replace(event: Event, secrets: list[str]) -> None:
+    for path in _COMMAND_PATHS:
+        value = event.values.get(path)
+        if isinstance(value, str):
+            event.values[path] = _without(value, secrets)
+    for record in event.records:
+        if isinstance(record, AuditRecord):
+            _replace_in_record(record, secrets)
+
+
+def _replace_in_record(record: AuditRecord, secrets: list[str]) -> None:
+    names = _RECORD_FIELDS.get(record.type, ())
+    for at, key in enumerate(record.keys):
+        if key in names or (record.type == "EXECVE" and key != "argc"):
+            record.values[at] = _without(record.values[at], secrets)
+
+
+def _without(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return text

@@ -1,0 +1,204 @@
+"""The agent's loop: receive, capture, batch, spool; the shipping thread sends."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import tocsin
+from tocsin.agent.batcher import Batcher
+from tocsin.agent.capture import Capture
+from tocsin.agent.enrich import Enricher
+from tocsin.agent.enroll import host_facts
+from tocsin.agent.health import Health
+from tocsin.agent.identity import load_identity, load_key
+from tocsin.agent.processes import ProcessTable
+from tocsin.agent.redact import Redactor
+from tocsin.agent.rule_set import login_homes, read_rules
+from tocsin.agent.session import AuditSession, Limits
+from tocsin.agent.ship import Shipper
+from tocsin.agent.spool import Spool
+from tocsin.agent.transport import Transport
+from tocsin.agent.users import Users
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from tocsin.agent.config import Config
+    from tocsin.agent.control import AuditStatus
+    from tocsin.agent.identity import Identity
+    from tocsin.model.event import Value
+
+__all__ = ["Agent"]
+
+TICK_S: Final = 1.0
+RELOAD_RULES_S: Final = 15.0
+SHIP_AT_STOP_S: Final = 3.0
+DRAIN_AT_STOP_S: Final = 1.0
+# Most objects die at once by their reference count; looking for cycles every 700 of them is a tenth of the CPU time.
+GC_THRESHOLD: Final = 50_000
+
+
+class Agent:
+    """The running agent; `run` returns when it was told to stop."""
+
+    def __init__(self, config: Config) -> None:
+        identity = load_identity(config.state_dir)
+        signer = load_key(config.state_dir)
+        host = host_facts()
+        self._config = config
+        self._health = Health(tocsin.__version__)
+        self._spool = Spool(config.state_dir / "spool", config.spool, identity, signer, host["boot_id"])
+        self._redactor = Redactor(config.redact.patterns, defaults=config.redact.defaults)
+        processes = ProcessTable(self._redactor.clean, host["boot_id"])
+        self._capture = Capture(Enricher(processes, Users()), self._redactor, config.exclude, self._health)
+        self._batcher = Batcher(self._spool, signer, config.batch, _host_values(identity, host), self._health)
+        transport = Transport(identity.server, identity.ca)
+        self._shipper = Shipper(self._spool, transport, identity, signer, self._health)
+        self._totals: dict[str, int] = {}
+        self._stopping = False
+        self._ticked_at = self._rules_at = float("-inf")
+
+    def run(self) -> None:
+        """Collect and ship until SIGTERM or SIGINT; then ship what can be shipped and restore the kernel's audit.
+
+        Raises:
+            NotAllowed: the process may not use the kernel's audit.
+        """
+        gc.set_threshold(GC_THRESHOLD)
+        session = self._open_session()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop_soon)
+        self._shipper.start()
+        try:
+            while not self._stopping:
+                session = self._step(session)
+        finally:
+            self._finish(session)
+
+    def _stop_soon(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stopping = True
+
+    def _open_session(self) -> AuditSession:
+        audit = self._config.audit
+        session = AuditSession.start(self._config.state_dir, Limits.of(audit))
+        status = session.control.status()
+        self._totals = {"kernel_lost": status.lost, "backlog_wait_jiffies": status.backlog_wait_time_actual}
+        self._rules_at = float("-inf")
+        return session
+
+    def _step(self, session: AuditSession) -> AuditSession:
+        due_s = self._batcher.due_in_s(online=self._shipper.online)
+        records = session.receiver.receive(min(max(due_s, 0.0), TICK_S))
+        while records:
+            self._health.count("records", len(records))
+            self._batcher.add(self._capture.take(records, _now_ms()))
+            records = session.receiver.drain()
+        if self._batcher.due_in_s(online=self._shipper.online) <= 0:
+            self._batcher.flush()
+        if time.monotonic() - self._ticked_at >= TICK_S:
+            return self._tick(session)
+        return session
+
+    def _tick(self, session: AuditSession) -> AuditSession:
+        """What is done once a second, whatever happens."""
+        self._ticked_at = time.monotonic()
+        self._batcher.add(self._capture.expire(_now_ms()))
+        status = session.control.status()
+        self._count_losses(session, status)
+        self._load_rules(session)
+        self._spool.tick()
+        self._tell_health(session, status)
+        self._health.write(self._config.state_dir)
+        if not session.owner and not status.pid:  # the daemon that owned the audit has gone
+            session.stop()
+            return self._open_session()
+        return session
+
+    def _count_losses(self, session: AuditSession, status: AuditStatus) -> None:
+        """Note what is lost since the last time; the next batch says so."""
+        self._note("backlog_wait_jiffies", status.backlog_wait_time_actual)
+        self._batcher.lose("kernel_lost", self._note("kernel_lost", status.lost))
+        self._batcher.lose("serial_gaps", self._note("serial_gaps", self._capture.serial_gaps))
+        self._batcher.lose("excluded", self._note("excluded", self._capture.excluded))
+        self._note("receive_overruns", session.receiver.overruns)
+        self._note("redacted", self._redactor.count)
+
+    def _note(self, counter: str, total: int) -> int:
+        """Add to a counter by how much its source has grown; a source that was set back starts over."""
+        grown = total - self._totals.get(counter, 0)
+        self._totals[counter] = total
+        if grown < 0:
+            grown = total
+        self._health.count(counter, grown)
+        return grown
+
+    def _load_rules(self, session: AuditSession) -> None:
+        """Load the rules, and again now and then, as folders that they name come into being."""
+        if time.monotonic() - self._rules_at < RELOAD_RULES_S:
+            return
+        self._rules_at = time.monotonic()
+        rules = read_rules(map(Path, self._config.audit.rules), login_homes())
+        loaded = session.load(rules.rules)
+        refused = [*map(str, rules.invalid), *session.refused]
+        if not session.owner:
+            self._health.well("rules", "left to the daemon that owns the audit")
+        elif refused:
+            self._health.ill("rules", f"{loaded} loaded; refused: {'; '.join(refused)}")
+        else:
+            self._health.well("rules", f"{loaded} loaded, {len(session.absent)} wait for their path")
+
+    def _tell_health(self, session: AuditSession, status: AuditStatus) -> None:
+        if session.owner and status.pid != os.getpid():
+            self._health.ill("audit", f"process {status.pid} has taken the kernel's audit away")
+        elif not status.enabled:
+            self._health.ill("audit", "auditing is switched off in the kernel")
+        elif session.switched_on:
+            self._health.well("audit", "owner; processes that are older than this are not recorded: boot with audit=1")
+        elif session.owner:
+            self._health.well("audit", "owner of the kernel's audit")
+        else:
+            self._health.well("audit", f"listening beside process {status.pid}")
+        self._health.gauge("backlog", status.backlog)
+        self._health.gauge("spool_bytes", self._spool.size_bytes)
+        self._health.gauge("spool_batches", self._spool.waiting)
+        if self._spool.damaged_bytes:
+            self._health.ill("spool", f"{self._spool.damaged_bytes} bytes could not be read at the start")
+        else:
+            self._health.well("spool")
+
+    def _finish(self, session: AuditSession) -> None:
+        """Restore the kernel, take in what is on its way, and ship what the time allows."""
+        session.release()
+        deadline = time.monotonic() + DRAIN_AT_STOP_S
+        while (records := session.receiver.receive(0.05)) and time.monotonic() < deadline:
+            self._batcher.add(self._capture.take(records, _now_ms()))
+        self._batcher.add(self._capture.flush())
+        self._count_losses(session, session.control.status())
+        session.stop()
+        self._batcher.flush()
+        self._spool.close()
+        self._shipper.stop(SHIP_AT_STOP_S)
+        self._spool.close()
+        self._health.write(self._config.state_dir)
+
+
+def _host_values(identity: Identity, host: dict[str, str]) -> dict[str, Value]:
+    """What is the same for every event of this host; carried once per batch."""
+    return {
+        "device.hostname": socket.gethostname(),
+        "device.uid": identity.agent_id,
+        "device.os.version": host["os_version"],
+        "device.os.kernel_release": host["kernel"],
+        "device.boot_uid": host["boot_id"],
+    }
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

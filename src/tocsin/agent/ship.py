@@ -1,0 +1,127 @@
+"""Send the spool's batches to the server, in order, each until it is acknowledged."""
+
+from __future__ import annotations
+
+import base64
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tocsin.model.errors import TryLater
+
+if TYPE_CHECKING:
+    from tocsin.agent.health import Health
+    from tocsin.agent.identity import Identity
+    from tocsin.agent.segment import Entry
+    from tocsin.agent.spool import Spool
+    from tocsin.agent.transport import Answer, Transport
+    from tocsin.model.wire import Signer
+
+__all__ = ["Shipper"]
+
+BATCH_HEADERS: Final = {"Content-Type": "application/vnd.tocsin.batch"}
+FIRST_PAUSE_S: Final = 0.2
+LONGEST_PAUSE_S: Final = 30.0
+REPORT_INTERVAL_S: Final = 30.0
+IDLE_S: Final = 0.5
+
+OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, TOO_LARGE = 200, 400, 401, 403, 409, 413
+
+
+class _Receipt(msgspec.Struct, frozen=True):
+    next: int
+    epoch: int = -1
+
+
+class Shipper(threading.Thread):
+    """The thread that sends. `stop` ends it; what it has not sent stays in the spool."""
+
+    def __init__(self, spool: Spool, transport: Transport, identity: Identity, signer: Signer, health: Health) -> None:
+        super().__init__(name="ship", daemon=True)
+        self.online = True
+        self._spool, self._transport, self._identity = spool, transport, identity
+        self._signer, self._health = signer, health
+        self._stopping = threading.Event()
+        self._pause_s = FIRST_PAUSE_S
+        self._reported_at = float("-inf")
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            self._send_next()
+            self._report()
+
+    def stop(self, within_s: float) -> None:
+        """Send what can be sent in that time, then end."""
+        deadline = time.monotonic() + within_s
+        while self.online and self._spool.waiting and time.monotonic() < deadline and self.is_alive():
+            time.sleep(0.01)
+        self._stopping.set()
+        self.join(max(deadline - time.monotonic(), 0.1))
+        self._transport.close()
+
+    def _send_next(self) -> None:
+        waiting = self._spool.next(IDLE_S)
+        if waiting is None:
+            return
+        entry, envelope = waiting
+        try:
+            answer = self._transport.post("/ingest/batch", envelope, BATCH_HEADERS)
+        except TryLater as error:
+            self._back_off(str(error))
+            return
+        self._take(answer, entry)
+
+    def _take(self, answer: Answer, entry: Entry) -> None:
+        if answer.status == OK:
+            self._acknowledge(answer, entry)
+        elif answer.status == CONFLICT:
+            self._health.ship(f"the server has other batches of this epoch ({answer.detail}); starting a new one")
+            self._spool.rebase(max(entry.epoch + 1, int(time.time())))
+        elif answer.status in {BAD_REQUEST, TOO_LARGE}:
+            self._health.count("refused", entry.rows)
+            self._spool.bury(entry)
+        elif answer.status in {UNAUTHORIZED, FORBIDDEN}:
+            self._back_off(f"the server does not accept this agent: {answer.detail or answer.status}; enrol it again")
+        else:
+            self._back_off(f"the server answered {answer.status} {answer.detail}".rstrip(), answer.retry_after_s)
+
+    def _acknowledge(self, answer: Answer, entry: Entry) -> None:
+        try:
+            receipt = msgspec.json.decode(answer.body, type=_Receipt)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._back_off("the server's answer to a batch is not a receipt; is the URL Tocsin's?")
+            return
+        if receipt.next <= entry.sequence:
+            self._back_off(f"the server acknowledged only up to batch {receipt.next}, not {entry.sequence}")
+            return
+        self._spool.acknowledge(entry.epoch, receipt.next)
+        self._health.shipped(entry.rows)
+        self.online, self._pause_s = True, FIRST_PAUSE_S
+
+    def _back_off(self, reason: str, at_least_s: float = 0.0) -> None:
+        """Wait, longer each time, and not all agents at once."""
+        self.online = False
+        self._health.ship(reason)
+        self._stopping.wait(max(self._pause_s * random.uniform(0.5, 1.0), at_least_s))  # noqa: S311 - jitter
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    def _report(self) -> None:
+        """Tell the server how the agent is, now and then; nothing depends on its arrival."""
+        now = time.monotonic()
+        if not self.online or now - self._reported_at < REPORT_INTERVAL_S:
+            return
+        self._reported_at = now
+        body = msgspec.json.encode(self._health.snapshot())
+        headers = {
+            "Content-Type": "application/json",
+            "Tocsin-Org": self._identity.org,
+            "Tocsin-Agent": self._identity.agent_id,
+            "Tocsin-Signature": base64.b64encode(self._signer.sign(body)).decode(),
+        }
+        try:
+            self._transport.post("/ingest/health", body, headers)
+        except TryLater as error:
+            self._health.ship(str(error))

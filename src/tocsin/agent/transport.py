@@ -1,0 +1,100 @@
+"""HTTP to the server: one connection, kept open, over TLS from the enrolled authority where the URL says https."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from tocsin.model.errors import InvalidSetting, Unreachable
+
+__all__ = ["Answer", "Transport"]
+
+TIMEOUT_S: Final = 15.0
+LONGEST_ANSWER: Final = 256 * 1024
+PORTS: Final = {"http": 80, "https": 443}
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the server said."""
+
+    status: int
+    body: bytes
+    retry_after_s: float = 0.0
+
+    @property
+    def detail(self) -> str:
+        """Its reason in words: a problem's detail, or nothing."""
+        try:
+            problem = msgspec.json.decode(self.body, type=dict[str, object])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return ""
+        return str(problem.get("detail", ""))
+
+
+class Transport:
+    """Sends requests one after another; used by one thread."""
+
+    def __init__(self, server: str, ca: str = "") -> None:
+        self._url = _checked(server)
+        self._context = _tls_context(ca) if self._url.scheme == "https" else None
+        self._connection: http.client.HTTPConnection | None = None
+
+    def post(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send and wait for the answer, whatever its status.
+
+        Raises:
+            Unreachable: no answer came; the server may or may not have taken the body.
+        """
+        connection = self._connection or self._connect()
+        try:
+            connection.request("POST", self._url.path.rstrip("/") + path, body, headers)
+            response = connection.getresponse()
+            answer = Answer(response.status, response.read(LONGEST_ANSWER), _seconds(response.getheader("Retry-After")))
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unreachable(f"{self._url.geturl()} did not answer: {_reason(error)}") from error
+        if not response.isclosed() or response.will_close:
+            self.close()
+        return answer
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
+        if self._context is None:
+            self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        else:
+            self._connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._context)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _checked(server: str) -> SplitResult:
+    url = urlsplit(server)
+    if url.scheme not in PORTS or not url.hostname:
+        raise InvalidSetting(f"{server} is not the URL of a server, such as https://tocsin.example:8321")
+    return url
+
+
+def _tls_context(ca: str) -> ssl.SSLContext:
+    """Verify the server by the authority that enrolment gave, and by that one alone."""
+    if not ca:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=ca)
+    return context
+
+
+def _seconds(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

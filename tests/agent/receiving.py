@@ -1,0 +1,100 @@
+"""A real HTTP server that takes batches as the gateway does, and fails when told to."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tocsin.model.errors import InvalidBatch
+from tocsin.model.event import Event
+from tocsin.model.wire import BatchHeader, decode_body, decode_envelope, decode_events, verify
+
+Answer = tuple[int, bytes]
+
+
+class Server:
+    """What arrived, verified; `answers` holds what to answer instead for the next batches."""
+
+    def __init__(self) -> None:
+        self.key: Ed25519PublicKey | None = None
+        self.headers: list[BatchHeader] = []
+        self.events: list[Event] = []
+        self.health: list[dict[str, object]] = []
+        self.answers: list[Answer] = []
+        self.enrolments: list[dict[str, object]] = []
+        self.requests = 0
+        self._http: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        assert self._http is not None
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    @contextmanager
+    def listening(self, port: int = 0) -> Iterator[Server]:
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._http.shutdown()
+            self._http.server_close()
+            thread.join()
+
+    def enroll(self, body: bytes) -> Answer:
+        self.enrolments.append(json.loads(body))
+        if self.enrolments[-1]["token"] != "good":
+            return 403, b'{"detail": "the enrolment token is unknown, expired or used up"}'
+        raw = base64.b64decode(str(self.enrolments[-1]["public_key"]))
+        self.key = Ed25519PublicKey.from_public_bytes(raw)
+        return 200, b'{"org": "acme", "agent_id": "a1", "ca": ""}'
+
+    def batch(self, body: bytes) -> Answer:
+        self.requests += 1
+        if self.answers:
+            return self.answers.pop(0)
+        try:
+            envelope, header = decode_envelope(body)
+        except InvalidBatch as error:
+            return 400, json.dumps({"detail": str(error)}).encode()
+        assert self.key is not None
+        verify(envelope, self.key)
+        self.headers.append(header)
+        for section in decode_body(envelope, header):
+            self.events += decode_events(section)
+        return 200, json.dumps({"epoch": header.epoch, "next": header.sequence + 1}).encode()
+
+    def report(self, body: bytes) -> Answer:
+        self.health.append(json.loads(body))
+        return 200, b"{}"
+
+
+def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
+    routes: dict[str, Callable[[bytes], Answer]] = {
+        "/ingest/enroll": server.enroll,
+        "/ingest/batch": server.batch,
+        "/ingest/health": server.report,
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status, answer = routes[self.path](body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    return Handler
