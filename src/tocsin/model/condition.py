@@ -8,8 +8,8 @@ What a leaf looks at: a field has zero or more *texts* in an event.
 
 - Missing and null are the same: no text. An empty string is a text.
 - An integer's text is its decimal form, a boolean's `true` or `false`; a JSON attribute is one text, as stored.
-- In an original (`unmapped.source`) a path runs through lists, so that it may give many texts; an object's text is its
-  compact JSON.
+- In an original (`unmapped.source`) a path runs through lists, so that it may give many texts; the text of an object,
+  or of a list within a list, is its compact JSON.
 - A leaf is true if *any* text passes its test, each leaf for itself. `Exists` passes every text.
 - `Not` of a leaf is therefore true where the field is missing.
 
@@ -34,6 +34,7 @@ from tocsin.model.schema import CLASSES, RECORDS, Kind
 __all__ = [
     "FALSE",
     "NUMBER",
+    "SOURCE",
     "TRUE",
     "And",
     "Cidr",
@@ -267,7 +268,9 @@ def keyword_paths(class_uid: int) -> tuple[str, ...]:
     return tuple(
         a.path
         for a in CLASSES[class_uid].attributes
-        if a.kind is Kind.STRING and not a.path.startswith(("metadata.", "device.", "unmapped.audit."))
+        if a.kind is Kind.STRING
+        and not a.path.startswith(("metadata.", "device.", "unmapped.audit."))
+        and not a.path.endswith(".uid")
     )
 
 

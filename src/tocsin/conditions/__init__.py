@@ -1,0 +1,1 @@
+"""Condition trees in and out of SQL."""

@@ -1,0 +1,96 @@
+"""Rules over frames of events: findings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+
+from tocsin.columnar.frame import Frame, event_at
+from tocsin.detect.compiled import Compiler, Node
+from tocsin.detect.naive import met
+from tocsin.detect.texts import texts
+from tocsin.detect.view import EventView
+from tocsin.model.condition import field_at
+from tocsin.model.event import Event, Json, nest
+from tocsin.model.finding import Finding
+from tocsin.model.rule import Rule
+
+__all__ = ["Engine", "fill_title"]
+
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
+
+
+class Engine:
+    """A fixed set of rules, compiled together; findings do not depend on how events are split into batches."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        compiler = Compiler()
+        self.rules: Final = tuple(rules)
+        self._of_class: dict[int, list[tuple[Rule, Node]]] = {}
+        for rule in self.rules:
+            node = compiler.compile(rule.condition)
+            for class_uid in rule.class_uids:
+                self._of_class.setdefault(class_uid, []).append((rule, node))
+        compiler.freeze()
+
+    def matches(self, frame: Frame) -> Iterator[tuple[Rule, list[int]]]:
+        """The rules that match some event of the frame, and the rows of these events, ascending."""
+        rules = self._of_class.get(frame.class_uid)
+        if not rules or not len(frame):
+            return
+        view = EventView(frame)
+        for rule, node in rules:
+            mask = node.mask(view)
+            if mask is not None and mask.any():
+                yield rule, np.flatnonzero(mask).tolist()
+
+    def findings(self, frames: Mapping[int, Frame]) -> list[Finding]:
+        """One finding for each event and rule that matches it, with the reasons and the event."""
+        return [finding for frame in frames.values() for finding in self._findings(frame)]
+
+    def _findings(self, frame: Frame) -> Iterator[Finding]:
+        # A row that many rules match is read once.
+        events: dict[int, tuple[Event, dict[str, Json]]] = {}
+        for rule, rows in self.matches(frame):
+            for row in rows:
+                if row not in events:
+                    event = event_at(frame, row)
+                    events[row] = (event, nest(event))
+                yield _finding(rule, *events[row])
+
+
+def _finding(rule: Rule, event: Event, nested: dict[str, Json]) -> Finding:
+    values = event.values
+    return Finding(
+        org=str(values.get("metadata.tenant_uid", "")),
+        rule_id=rule.id,
+        rule_title=rule.title,
+        title=fill_title(rule, event),
+        level=rule.level,
+        tags=rule.tags,
+        origin=str(values.get("device.uid", "")),
+        hostname=str(values.get("device.hostname", "")),
+        event_uid=str(values.get("metadata.uid", "")),
+        class_uid=event.class_uid,
+        time=int(values["time"]),
+        group={path: _first(event, path) for path in rule.group_by},
+        window_ms=rule.window_ms,
+        met=met(rule.condition, event),
+        event=nested,
+    )
+
+
+def fill_title(rule: Rule, event: Event) -> str:
+    """The rule's title template with the event's values in it; the plain title if the event lacks one of them."""
+    paths = _PLACEHOLDER.findall(rule.title_template)
+    found = {path: _first(event, path) for path in paths}
+    if not rule.title_template or not all(found.values()):
+        return rule.title
+    return _PLACEHOLDER.sub(lambda placeholder: found[placeholder[1]], rule.title_template)
+
+
+def _first(event: Event, path: str) -> str:
+    return next(iter(texts(event, field_at(path), None)), "")

@@ -1,0 +1,154 @@
+"""From pySigma's parsed values to tests of the condition tree; its escapes are never parsed again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sigma.types import (
+    CompareOperators,
+    SigmaBool,
+    SigmaCasedString,
+    SigmaCIDRExpression,
+    SigmaCompareExpression,
+    SigmaFieldReference,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaRegularExpressionFlag,
+    SigmaString,
+    SigmaTimestampPart,
+    SigmaType,
+    SpecialChars,
+)
+
+from tocsin.detect.literal import compile_regex
+from tocsin.model.condition import (
+    Cidr,
+    Compare,
+    Field,
+    Glob,
+    Number,
+    Regex,
+    Relation,
+    SameAs,
+    Test,
+    Text,
+    TextTest,
+    Wildcard,
+)
+from tocsin.model.errors import InvalidRule
+
+__all__ = ["compare_test", "field_reference", "keyword_test", "value_test"]
+
+_GLOBS: Final = {SpecialChars.WILDCARD_MULTI: Glob.ANY, SpecialChars.WILDCARD_SINGLE: Glob.ONE}
+_COMPARE: Final = {
+    CompareOperators.LT: Compare.LESS,
+    CompareOperators.LTE: Compare.AT_MOST,
+    CompareOperators.GT: Compare.GREATER,
+    CompareOperators.GTE: Compare.AT_LEAST,
+}
+
+
+def value_test(value: SigmaType) -> Test:
+    """The test of a value that stands beside a field.
+
+    Raises:
+        InvalidRule: values of that kind have no meaning here (placeholders, parts of times).
+    """
+    match value:
+        case SigmaString():
+            return _pattern(_parts(value), cased=isinstance(value, SigmaCasedString))
+        case SigmaTimestampPart():
+            raise InvalidRule("parts of times (minute, hour, day, ...) are not supported")
+        case SigmaNumber(number=number):
+            return Number(Compare.EQUALS, number)
+        case SigmaBool():
+            return Text(Relation.EQUALS, str(value.boolean).lower())
+        case SigmaRegularExpression():
+            return _regex(value)
+        case SigmaCIDRExpression():
+            return Cidr(str(value.network))
+        case _:
+            raise InvalidRule(f"a value of kind {type(value).__name__} is not supported here")
+
+
+def compare_test(value: SigmaCompareExpression) -> tuple[Number, bool]:
+    """The test of a comparison, and whether its opposite is meant."""
+    if value.op is CompareOperators.NEQ:
+        return Number(Compare.EQUALS, value.number.number), True
+    return Number(_COMPARE[value.op], value.number.number), False
+
+
+def keyword_test(value: SigmaType) -> TextTest:
+    """The test of a value that stands alone: it may lie anywhere in a text.
+
+    Raises:
+        InvalidRule: only strings, numbers and regular expressions can be searched for.
+    """
+    match value:
+        case SigmaString():
+            parts = (Glob.ANY, *_parts(value), Glob.ANY)
+            return _pattern(_merged(parts), cased=isinstance(value, SigmaCasedString))
+        case SigmaNumber() | SigmaBool():
+            return Text(Relation.CONTAINS, str(value).lower())
+        case SigmaRegularExpression():
+            return _regex(value)
+        case _:
+            raise InvalidRule(f"a value of kind {type(value).__name__} needs a field")
+
+
+def field_reference(value: SigmaFieldReference, other: Field) -> SameAs:
+    """The test against another field of the event."""
+    if value.starts_with and value.ends_with:
+        return SameAs(other, Relation.CONTAINS)
+    if value.starts_with:
+        return SameAs(other, Relation.STARTSWITH)
+    return SameAs(other, Relation.ENDSWITH if value.ends_with else Relation.EQUALS)
+
+
+def _parts(value: SigmaString) -> tuple[str | Glob, ...]:
+    parts: list[str | Glob] = []
+    for part in value.s:
+        if isinstance(part, str):
+            parts.append(part)
+        elif isinstance(part, SpecialChars):
+            parts.append(_GLOBS[part])
+        else:
+            raise InvalidRule(f"placeholder %{part.name}% has no value")
+    return _merged(tuple(parts))
+
+
+def _merged(parts: tuple[str | Glob, ...]) -> tuple[str | Glob, ...]:
+    """Without empty parts, and with runs of `*` as one."""
+    merged: list[str | Glob] = []
+    for part in parts:
+        if part and not (part is Glob.ANY and merged and merged[-1] is Glob.ANY):
+            merged.append(part)
+    return tuple(merged)
+
+
+def _pattern(parts: tuple[str | Glob, ...], *, cased: bool) -> Text | Wildcard:
+    match parts:
+        case ():
+            return Text(Relation.EQUALS, "", cased)
+        case (str(text),):
+            return Text(Relation.EQUALS, text, cased)
+        case (str(text), Glob.ANY):
+            return Text(Relation.STARTSWITH, text, cased)
+        case (Glob.ANY, str(text)):
+            return Text(Relation.ENDSWITH, text, cased)
+        case (Glob.ANY, str(text), Glob.ANY):
+            return Text(Relation.CONTAINS, text, cased)
+        case _:
+            return Wildcard(parts, cased)
+
+
+def _regex(value: SigmaRegularExpression) -> Regex:
+    flags = value.flags
+    test = Regex(
+        value.regexp.to_plain(regex=True),
+        ignore_case=SigmaRegularExpressionFlag.IGNORECASE in flags,
+        multiline=SigmaRegularExpressionFlag.MULTILINE in flags,
+        dot_all=SigmaRegularExpressionFlag.DOTALL in flags,
+    )
+    compile_regex(test)
+    return test

@@ -1,0 +1,237 @@
+"""A frame as the compiled rules see it: per field, the classes of its values, gathered to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tocsin.columnar.frame import Frame
+from tocsin.columnar.records import RecordFrame
+from tocsin.detect.record_search import RecordSearch
+from tocsin.detect.texts import TYPE, attribute_text, parse_source, source_leaves, source_texts
+from tocsin.detect.value_index import NO_TEXT, ValueIndex
+from tocsin.model.condition import SOURCE, Field, Scope, keyword_paths
+
+__all__ = ["Classified", "EventView", "Mask", "RecordView", "View"]
+
+Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Texts of a field: entry i is `values[codes[i]]`, missing if the code is -1.
+
+    rows: the row of each entry where a row may have several, else None: entry i is row i's.
+    """
+
+    values: Sequence[str | None]
+    codes: Codes
+    rows: Codes | None = None
+
+
+class Classified:
+    """A column whose values have been judged: which tests are passed at all, and in which rows."""
+
+    def __init__(self, column: Column, index: ValueIndex, length: int) -> None:
+        classes, places = np.unique([*index.classify(column.values), NO_TEXT], return_inverse=True)
+        self._members = [index.members[each] for each in classes]
+        self._passed: frozenset[int] = frozenset().union(*self._members)
+        # Code -1, a missing text, takes the last place: the class that passes nothing.
+        self._places = places[column.codes]
+        self._column, self._index, self._length = column, index, length
+
+    def mask(self, tests: frozenset[int]) -> Mask | None:
+        """The rows of which some text passes one of the tests; None if there are none."""
+        lazy = tests & self._index.lazy
+        if not lazy and tests.isdisjoint(self._passed):
+            return None
+        entries = self._entries(tests, lazy)
+        if not entries.any():
+            return None
+        if self._column.rows is None:
+            return entries
+        rows = np.zeros(self._length, np.bool_)
+        rows[self._column.rows[entries]] = True
+        return rows
+
+    def _entries(self, tests: frozenset[int], lazy: frozenset[int]) -> Mask:
+        holds = np.array([not tests.isdisjoint(passed) for passed in self._members])
+        found: Mask = holds[self._places]
+        for test in lazy:
+            passes = [value is not None and self._index.passes_lazy(test, value) for value in self._column.values]
+            found |= np.array([*passes, False])[self._column.codes]
+        return found
+
+
+class Searched(Protocol):
+    """Somewhere that keywords are searched in."""
+
+    def mask(self, tests: frozenset[int]) -> Mask | None:
+        """The rows of which some text passes one of the tests; None if there are none."""
+        ...
+
+
+class View:
+    """What a condition can be judged by: events, or the records of events."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._classified: dict[tuple[Field, int], Classified | None] = {}
+        self._searched: dict[int, list[Searched]] = {}
+
+    def column(self, field: Field) -> Column | None:
+        """The field's texts, or None if it occurs nowhere."""
+        raise NotImplementedError
+
+    def search(self, index: ValueIndex) -> list[Searched]:
+        """All that keywords are searched in."""
+        raise NotImplementedError
+
+    def classified(self, field: Field, index: ValueIndex) -> Classified | None:
+        """The field's judged values, or None if it occurs nowhere."""
+        key = (field, id(index))
+        if key not in self._classified:
+            column = self.column(field)
+            self._classified[key] = None if column is None else Classified(column, index, self.length)
+        return self._classified[key]
+
+    def searched(self, index: ValueIndex) -> list[Searched]:
+        """The same, looked up once."""
+        if id(index) not in self._searched:
+            self._searched[id(index)] = self.search(index)
+        return self._searched[id(index)]
+
+    def texts(self, field: Field) -> list[list[str]]:
+        """The field's texts, row by row."""
+        found: list[list[str]] = [[] for _ in range(self.length)]
+        column = self.column(field)
+        if column is None:
+            return found
+        rows = range(self.length) if column.rows is None else column.rows.tolist()
+        for row, code in zip(rows, column.codes.tolist(), strict=True):
+            value = column.values[code] if code >= 0 else None
+            if value is not None:
+                found[row].append(value)
+        return found
+
+
+class EventView(View):
+    """The events of a frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(len(frame))
+        self._frame = frame
+        self._originals: list[Any] | None = None
+        self.records = RecordView(frame.records, self) if frame.records is not None else None
+
+    def column(self, field: Field) -> Column | None:
+        """The texts of an attribute, or of a path in the original."""
+        if field.scope is Scope.SOURCE:
+            return self._source_column(field.path)
+        if field.scope is Scope.RECORD or field.path not in self._frame.table.column_names:
+            return None
+        return _texts(self._frame.table.column(field.path).combine_chunks())
+
+    def search(self, index: ValueIndex) -> list[Searched]:
+        """The attributes that keywords are searched in, and every text of the original."""
+        columns = [self.column(Field(path)) for path in keyword_paths(self._frame.class_uid)]
+        present = [column for column in [*columns, self._source_column(None)] if column is not None]
+        return [Classified(column, index, self.length) for column in present]
+
+    def _source_column(self, path: str | None) -> Column | None:
+        """Texts at a path in the originals, or all of them."""
+        whole = self.column(Field(SOURCE))
+        if whole is None:
+            return None
+        if self._originals is None:
+            self._originals = [None if value is None else parse_source(value) for value in whole.values]
+        found = [list(source_leaves(each) if path is None else source_texts(each, path)) for each in self._originals]
+        values, rows = [], []
+        for row, code in enumerate(whole.codes.tolist()):
+            if code >= 0:
+                values += found[code]
+                rows += [row] * len(found[code])
+        return Column(values, np.arange(len(values)), np.array(rows, np.intp))
+
+
+class RecordView(View):
+    """The records of a frame's events; attributes of the event are seen from each of its records."""
+
+    def __init__(self, records: RecordFrame, events: EventView) -> None:
+        super().__init__(len(records))
+        self._records, self._events = records, events
+        self.row: Final[Codes] = records.row.astype(np.intp)
+
+    def column(self, field: Field) -> Column | None:
+        """A key's values; or the event's texts, repeated for each record."""
+        if field.scope is not Scope.RECORD:
+            return self._of_event(field)
+        found = self._records.types if field.path == TYPE else self._records.column(field.path)
+        return None if found is None else _texts(found)
+
+    def search(self, index: ValueIndex) -> list[Searched]:
+        """The types of the records, and every value."""
+        return [Classified(_texts(self._records.types), index, self.length), _Values(self._records, index, self)]
+
+    def to_events(self, mask: Mask) -> Mask:
+        """The events of which some record is in the mask."""
+        events = np.zeros(self._events.length, np.bool_)
+        events[self.row[mask]] = True
+        return events
+
+    def _of_event(self, field: Field) -> Column | None:
+        column = self._events.column(field)
+        if column is None:
+            return None
+        if column.rows is None:
+            return Column(column.values, column.codes[self.row])
+        # Entry e of event r is an entry of each record of r.
+        order = np.argsort(column.rows, kind="stable")
+        first = np.searchsorted(column.rows[order], self.row)
+        count = np.searchsorted(column.rows[order], self.row, side="right") - first
+        within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        entries = order[np.repeat(first, count) + within]
+        return Column(column.values, column.codes[entries], np.repeat(np.arange(self.length), count))
+
+
+class _Values:
+    """All values of records, searched in one go; by columns only for tests that nothing can be scanned for."""
+
+    def __init__(self, records: RecordFrame, index: ValueIndex, view: RecordView) -> None:
+        self._records, self._index, self._view = records, index, view
+        self._search = RecordSearch(records, index)
+        self._keys = records.keys()
+
+    def mask(self, tests: frozenset[int]) -> Mask | None:
+        scanned = tests & self._index.scanned.keys()
+        masks = [self._search.mask(test) for test in scanned]
+        others = tests - scanned
+        if others:
+            masks += [mask for column in self._columns() if (mask := column.mask(others)) is not None]
+        found = reduce(np.logical_or, masks, np.zeros(self._view.length, np.bool_))
+        return found if found.any() else None
+
+    def _columns(self) -> list[Classified]:
+        columns = [self._view.column(Field(key, Scope.RECORD)) for key in self._keys]
+        return [Classified(column, self._index, self._view.length) for column in columns if column is not None]
+
+
+def _texts(array: Any) -> Column:  # noqa: ANN401 - pyarrow has no types
+    if isinstance(array, pa.DictionaryArray):
+        return Column(array.dictionary.to_pylist(), _codes(array.indices))
+    encoded = array.dictionary_encode()
+    values = [None if value is None else attribute_text(value) for value in encoded.dictionary.to_pylist()]
+    return Column(values, _codes(encoded.indices))
+
+
+def _codes(indices: Any) -> Codes:  # noqa: ANN401 - pyarrow has no types
+    filled = indices.fill_null(-1) if indices.null_count else indices
+    codes: Codes = filled.to_numpy(zero_copy_only=False).astype(np.intp)
+    return codes

@@ -1,0 +1,181 @@
+"""Events made for conditions: what a rule's terms ask for, written into attributes, records and an original."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from re import _constants as constants  # type: ignore[attr-defined]  # no public way to see a parsed pattern
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
+
+import msgspec
+
+from tocsin.model.condition import (
+    And,
+    Cidr,
+    Compare,
+    Condition,
+    Exists,
+    Field,
+    Glob,
+    InRecord,
+    Keyword,
+    Match,
+    Not,
+    Number,
+    Or,
+    Regex,
+    Relation,
+    SameAs,
+    Scope,
+    Test,
+    Text,
+    Wildcard,
+)
+from tocsin.model.event import Event, Json, Value
+from tocsin.model.schema import Kind, attribute
+from tocsin.model.wire import PlainRecord
+
+__all__ = ["Choose", "Draft", "satisfy", "text_for"]
+
+Choose = Callable[[int], int]  # one of 0 .. n-1
+
+
+@dataclass
+class Draft:
+    """An event in the making."""
+
+    attributes: dict[str, str] = field(default_factory=dict)
+    records: list[dict[str, str]] = field(default_factory=list)
+    source: dict[str, Json] = field(default_factory=dict)
+
+    def event(self, class_uid: int, time: int) -> Event:
+        """The event; texts that an attribute's kind cannot hold are left out."""
+        values: dict[str, Value] = {"time": time}
+        for path, text in self.attributes.items():
+            known = attribute(path)
+            if known is None or known.kind is Kind.JSON:
+                continue
+            if known.kind is Kind.STRING:
+                values[path] = text
+            elif re.fullmatch(r"-?\d{1,15}", text) and path != "time":
+                values[path] = int(text) != 0 if known.kind is Kind.BOOLEAN else int(text)
+        if self.source:
+            values["unmapped.source"] = msgspec.json.encode(self.source).decode()
+        return Event(class_uid, values, tuple(_record(each) for each in self.records))
+
+
+def _record(fields: dict[str, str]) -> PlainRecord:
+    rest = {key: value.replace("\0", "") for key, value in fields.items() if key != "type"}
+    return PlainRecord(fields.get("type", "SYSCALL").upper(), tuple(rest), tuple(rest.values()))
+
+
+def satisfy(condition: Condition, choose: Choose, draft: Draft, record: dict[str, str] | None = None) -> None:
+    """Write into the draft what makes the condition hold; what must not hold is left alone."""
+    match condition:
+        case And(parts):
+            for part in parts:
+                satisfy(part, choose, draft, record)
+        case Or(parts) if parts:
+            satisfy(parts[choose(len(parts))], choose, draft, record)
+        case InRecord(part):
+            draft.records.append({})
+            satisfy(part, choose, draft, draft.records[-1])
+        case Match(where, test):
+            _write_match(where, test, choose, draft, record)
+        case Keyword(test):
+            text = text_for(test, choose)
+            if record is not None:
+                key = f"a{len(record)}"
+                record[key] = text
+            else:
+                draft.attributes["message"] = draft.attributes.get("message", "") + text
+        case Not():
+            pass
+
+
+def _write_match(where: Field, test: Test, choose: Choose, draft: Draft, record: dict[str, str] | None) -> None:
+    if isinstance(test, SameAs):
+        _write(where, "same", draft, record)
+        _write(test.other, "same", draft, record)
+    else:
+        before = (record or {}).get(where.path, "") if where.scope is Scope.RECORD else draft.attributes.get(where.path)
+        text = text_for(test, choose)
+        # Several terms on one field (|all) must hold together.
+        joins = before and isinstance(test, Text) and test.relation is Relation.CONTAINS
+        _write(where, f"{before} {text}" if joins and text not in (before or "") else text, draft, record)
+
+
+def _write(where: Field, text: str, draft: Draft, record: dict[str, str] | None) -> None:
+    if where.scope is Scope.RECORD and record is not None:
+        record[where.path] = text
+    elif where.scope is Scope.SOURCE:
+        _put(draft.source, where.path.split("."), text)
+    else:
+        draft.attributes[where.path] = text
+
+
+def _put(place: dict[str, Json], keys: Sequence[str], text: str) -> None:
+    for key in keys[:-1]:
+        inner = place.get(key)
+        if not isinstance(inner, dict):
+            inner = place[key] = {}
+        place = inner
+    place[keys[-1]] = text
+
+
+def text_for(test: Test, choose: Choose) -> str:
+    """A text that passes the test."""
+    match test:
+        case Text(relation, value, cased):
+            shown = value if cased or choose(3) else value.swapcase()
+            before = "" if relation in {Relation.EQUALS, Relation.STARTSWITH} else _filler(choose)
+            after = "" if relation in {Relation.EQUALS, Relation.ENDSWITH} else _filler(choose)
+            return before + shown + after
+        case Wildcard(parts):
+            fillers = {Glob.ANY: _filler(choose), Glob.ONE: "x"}
+            return "".join(fillers[part] if isinstance(part, Glob) else part for part in parts)
+        case Regex(pattern):
+            return _match_of(list(parser.parse(pattern)))
+        case Cidr(network):
+            return str(ipaddress.ip_network(network)[1])
+        case Number(compare, value):
+            return str(int(value) + {Compare.LESS: -1, Compare.GREATER: 1}.get(compare, 0))
+        case _:
+            return "anything" if isinstance(test, Exists) else ""
+
+
+def _filler(choose: Choose) -> str:
+    return ("", "x", "usr/local ", "Ünï ")[choose(4)]
+
+
+def _match_of(tokens: list[tuple[Any, Any]]) -> str:
+    """A text that a parsed pattern matches; written for the patterns that rules use."""
+    text = ""
+    for kind, argument in tokens:
+        if kind is constants.LITERAL:
+            text += chr(argument)
+        elif kind is constants.SUBPATTERN:
+            text += _match_of(list(argument[-1]))
+        elif kind in {constants.MAX_REPEAT, constants.MIN_REPEAT}:
+            text += _match_of(list(argument[2])) * argument[0]
+        elif kind is constants.BRANCH:
+            text += _match_of(list(argument[1][-1]))
+        elif kind is constants.IN:
+            text += _member_of(argument)
+        elif kind in {constants.ANY, constants.NOT_LITERAL}:
+            text += "q"
+    return text
+
+
+def _member_of(members: list[tuple[Any, Any]]) -> str:
+    kind, argument = members[0]
+    if kind is constants.NEGATE:
+        return "q"
+    if kind is constants.RANGE:
+        return chr(argument[0])
+    if kind is constants.CATEGORY:
+        return {constants.CATEGORY_DIGIT: "7", constants.CATEGORY_SPACE: " "}.get(argument, "q")
+    return chr(argument)
