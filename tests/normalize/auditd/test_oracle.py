@@ -72,6 +72,9 @@ def _comparable(name: str, value: str) -> list[tuple[str, str]]:
     # ... gives several rule keys, which the kernel joins with a byte of value 1, as several fields, and ...
     if name == "key":
         return [(name, key) for key in value.split("\x01")]
+    # ... cuts an operation of several words, op=adding user to group, at the first blank, and ...
+    if name == "op":
+        return [(name, value.split(" ")[0])]
     # ... decodes the chunks of a long argument, which may cut a character in two; ours are decoded when joined.
     return [(name, unescape(value) if name.endswith("]") else value)]
 

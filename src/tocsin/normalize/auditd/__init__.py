@@ -1,1 +1,43 @@
-"""From Linux audit records to events."""
+"""From Linux audit records to events: parse, reassemble, map; each usable alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tocsin.model.errors import InvalidRecord
+from tocsin.model.event import Event, RefusedLine
+from tocsin.normalize.auditd.map import map_event
+from tocsin.normalize.auditd.parse import parse_kernel, parse_line
+from tocsin.normalize.auditd.reassemble import AuditEvent, Reassembler
+from tocsin.normalize.auditd.record import AuditRecord
+
+__all__ = ["AuditEvent", "AuditRecord", "Reassembler", "map_event", "parse_kernel", "parse_line", "read_events"]
+
+
+def read_events(
+    lines: Iterable[bytes], *, hostname: str = "unknown", reassembler: Reassembler | None = None
+) -> Iterator[Event | RefusedLine]:
+    """Events of an audit log, in the order in which they are complete, and every line that cannot be read.
+
+    `hostname` names the machine in events whose lines name no node; afterwards `reassembler.lost` says how many events
+    the log lacks.
+    """
+    reassembler = reassembler or Reassembler()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = parse_line(line)
+        except InvalidRecord as error:
+            yield RefusedLine(number, str(error), bytes(line))
+            continue
+        for event in reassembler.push(record):
+            yield _named(event, hostname)
+    for event in reassembler.flush():
+        yield _named(event, hostname)
+
+
+def _named(audit: AuditEvent, hostname: str) -> Event:
+    event = map_event(audit)
+    event.values.setdefault("device.hostname", hostname)
+    return event

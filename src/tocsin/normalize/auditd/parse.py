@@ -31,6 +31,7 @@ _FIELD: Final = re.compile(
     re.ASCII,
 )
 # What auditd adds behind a group separator: AUID="root" SADDR={ saddr_fam=inet laddr=127.0.0.1 lport=9 }.
+_WORDS: Final = re.compile(r"(?: [^\s=\"']+(?=\s|$))+")
 _ENRICHMENT: Final = re.compile(r"""([A-Z][A-Z0-9_]*)=(?:"([^"]*)"|(\{[^}]*\}|\S*))""", re.ASCII)
 _MAX_LEARNT_FIELDS: Final = 64
 _MAX_SERIAL: Final = 2**32 - 1
@@ -176,7 +177,11 @@ def _scan(kind: str, text: str) -> list[tuple[str, str]]:
     pairs = []
     for field in _FIELD.finditer(text):
         key, quoted, bare = field["key"], field["quoted"], field["bare"]
-        if key.endswith("]"):  # a chunk of a long argument keeps its quotes: only the joined bytes can be decoded
+        if key == "op" and bare:
+            # shadow-utils writes words: op=adding user to group id=1000.
+            words = _WORDS.match(text, field.end())
+            pairs.append((key, _value(key, bare + (words[0] if words else ""), kind)))
+        elif key.endswith("]"):  # a chunk of a long argument keeps its quotes: only the joined bytes can be decoded
             pairs.append((key, f'"{quoted}"' if quoted is not None else bare))
         else:
             pairs.append((key, quoted if quoted is not None else _value(key, bare, kind)))

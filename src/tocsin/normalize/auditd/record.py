@@ -6,10 +6,12 @@ Source: linux/kernel/audit.c (audit_log_untrustedstring), audit-userspace lib/au
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, Self
 
-__all__ = ["AuditRecord", "Keys", "is_text", "shared_keys", "unescape", "unescape_bytes"]
+__all__ = ["AuditRecord", "Keys", "Picker", "is_text", "shared_keys", "unescape", "unescape_bytes"]
 
 # Printed by audit_log_untrustedstring: in quotes, or in hex when a byte is a quote, a blank or not printable ASCII.
 _TEXT_FIELDS: Final = frozenset(
@@ -45,12 +47,16 @@ _TEXT_FIELDS: Final = frozenset(
 _ARGUMENT: Final = re.compile(r"a\d+")
 
 
+Picker = Callable[[list[str]], tuple[str, ...]]
+
+
 class Keys(tuple[str, ...]):  # noqa: SLOT001 - a tuple cannot have slots of its own
     """The field names of a record in their order; one shared object for all records of the same shape."""
 
     position: dict[str, int]
     names: list[str]
     text: tuple[int, ...]
+    pickers: dict[str, Picker]
 
     def __new__(cls, names: tuple[str, ...], *, arguments: bool) -> Self:
         """Keep `names`; `arguments` says that a0, a1, ... are strings, as they are in EXECVE only."""
@@ -58,7 +64,13 @@ class Keys(tuple[str, ...]):  # noqa: SLOT001 - a tuple cannot have slots of its
         keys.names = list(names)
         keys.position = {name: at for at, name in reversed(list(enumerate(names)))}
         keys.text = tuple(at for at, name in enumerate(names) if is_text(name, arguments=arguments))
+        keys.pickers = {}
         return keys
+
+    def picker(self, fields: tuple[str, ...]) -> Picker:
+        """What takes these fields from the values of a record of this shape; those it lacks are empty."""
+        take = itemgetter(*(self.position.get(name, -1) for name in fields))
+        return lambda values: take([*values, ""])
 
 
 class AuditRecord:

@@ -9,7 +9,7 @@ import ipaddress
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["decode_sockaddr"]
+__all__ = ["decode_sockaddr", "family_name"]
 
 _UNIX, _IPV4, _IPV6 = 1, 2, 10
 _FAMILIES: Final = {_UNIX: "unix", _IPV4: "ipv4", _IPV6: "ipv6", 16: "netlink", 17: "packet", 38: "alg", 40: "vsock"}
@@ -39,6 +39,14 @@ def decode_sockaddr(saddr: str) -> dict[str, str]:
     The name of an abstract Unix socket begins with @, as in /proc/net/unix.
     """
     return dict(_decode(saddr))
+
+
+def family_name(number: str) -> str:
+    """Name of an address family that a call's argument gives in hex; the number itself if it has none here."""
+    try:
+        return _FAMILIES.get(int(number, 16), str(int(number, 16)))
+    except ValueError:
+        return "unknown"
 
 
 def _port(raw: bytes) -> str:

@@ -1,0 +1,57 @@
+"""Which event class and activity a system call or a record type becomes; read from content/mappings/auditd.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+from tocsin.normalize.auditd.tables import syscall_name
+
+__all__ = ["NO_MEANING", "Meaning", "of_call", "of_record"]
+
+_BASE_EVENT, _OTHER = 0, 99
+
+
+class Meaning(NamedTuple):
+    """What an audit event becomes."""
+
+    code: str
+    class_uid: int
+    activity_id: int
+    reader: str
+
+
+NO_MEANING: Final = Meaning("", _BASE_EVENT, _OTHER, "none")
+
+
+@cache
+def _mapping() -> dict[str, dict[str, Meaning]]:
+    tables: dict[str, list[dict[str, Any]]] = tomllib.loads(
+        (files("tocsin") / "content" / "mappings" / "auditd.toml").read_text("utf-8")
+    )
+    return {table: _by_name(entries) for table, entries in tables.items()}
+
+
+def _by_name(entries: list[dict[str, Any]]) -> dict[str, Meaning]:
+    return {
+        name: Meaning(name, entry["class"], entry["activity"], entry["read"])
+        for entry in entries
+        for name in entry["names"]
+    }
+
+
+@lru_cache(maxsize=4096)
+def of_call(arch: str, number: str) -> Meaning:
+    """Meaning of a system call from a record's `arch` and `syscall`."""
+    name = syscall_name(arch, number)
+    return _mapping()["calls"].get(name) or NO_MEANING._replace(code=name)
+
+
+@lru_cache(maxsize=4096)
+def of_record(kind: str, op: str = "") -> Meaning | None:
+    """Meaning of a record type, refined by the operation it names; None if the type decides nothing."""
+    found = _mapping()["records"].get(kind)
+    by_op = _mapping()["ops"].get(op.replace("-", " ")) if found and op else None
+    return by_op._replace(code=kind) if by_op else found
