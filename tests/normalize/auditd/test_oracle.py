@@ -74,7 +74,7 @@ def _comparable(name: str, value: str) -> list[tuple[str, str]]:
         return [(name, key) for key in value.split("\x01")]
     # ... cuts an operation of several words, op=adding user to group, at the first blank, and ...
     if name == "op":
-        return [(name, value.split(" ")[0])]
+        return [(name, value.partition(" ")[0])]
     # ... decodes the chunks of a long argument, which may cut a character in two; ours are decoded when joined.
     return [(name, unescape(value) if name.endswith("]") else value)]
 
