@@ -79,9 +79,11 @@ class Chains:
         return Admission.NEXT
 
     def advance(self, header: BatchHeader) -> None:
-        """The batch is durably in the log."""
+        """The batch is durably in the log; one that the log holds twice changes nothing."""
         sender = (header.org, header.agent)
         last = self._links.get(sender)
+        if last is not None and (header.epoch, header.sequence) <= (last.epoch, last.sequence):
+            return
         if last is None or last.epoch != header.epoch:
             self._missing.pop(sender, None)
         first = last.sequence + 1 if last is not None and last.epoch == header.epoch else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 from pathlib import Path
@@ -11,11 +10,12 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tocsin.alert.channels import set_webhook
 from tocsin.config import Settings
 from tocsin.ingest.senders import hash_token
 from tocsin.model.errors import OutOfSpace
 from tocsin.state.engine import open_state
-from tocsin.state.tables import channel, enrolment_token, org
+from tocsin.state.tables import enrolment_token, org
 
 __all__ = ["make_enrolment_token", "open_server_state", "server_key"]
 
@@ -38,22 +38,8 @@ def open_server_state(settings: Settings, now_ms: int) -> sa.Engine:
         if known is None:
             connection.execute(sa.insert(org).values(id=settings.org, name=settings.org, created_at=now_ms))
         if settings.webhook_url:
-            _configure_webhook(connection, settings)
+            set_webhook(connection, settings.org, "webhook", settings.webhook_url, settings.webhook_secret)
     return engine
-
-
-def _configure_webhook(connection: sa.Connection, settings: Settings) -> None:
-    """The channel `webhook` is what the settings say; other channels are left alone."""
-    mine = sa.and_(channel.c.org == settings.org, channel.c.name == "webhook")
-    known = connection.execute(sa.select(channel.c.config).where(mine)).scalar_one_or_none()
-    made = known.get("secret") if isinstance(known, dict) else None
-    secret = settings.webhook_secret or made or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-    config = {"url": settings.webhook_url, "secret": secret}
-    if known is None:
-        row = {"org": settings.org, "kind": "webhook", "name": "webhook", "config": config, "enabled": True}
-        connection.execute(sa.insert(channel).values(row))
-    elif known != config:
-        connection.execute(sa.update(channel).where(mine).values(config=config, enabled=True))
 
 
 def server_key(data_dir: Path) -> Ed25519PrivateKey:

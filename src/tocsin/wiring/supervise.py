@@ -52,6 +52,10 @@ class Supervisor:
         self._children = list(children)
         self._stopping = False
 
+    def add(self, child: Child) -> None:
+        """One more to be kept running; may be called from any thread."""
+        self._children = [*self._children, child]
+
     def run(self) -> None:
         """Start all, restart what ends, return after SIGTERM or SIGINT when all have ended."""
         for number in (signal.SIGTERM, signal.SIGINT):

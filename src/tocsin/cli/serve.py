@@ -1,0 +1,81 @@
+"""`tocsin up`: everything on this machine; `tocsin serve`: one part of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
+from tocsin.config import Settings, load_settings
+from tocsin.model.errors import BadInput
+from tocsin.wiring.log_format import configure_log
+
+__all__ = ["add_to"]
+
+ROLES = ("gateway", "api", "detector", "lake")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("serve")(serve)
+
+
+def up(
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; TLS unless it is loopback.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="Where new alerts are sent.")] = None,
+    agent: Annotated[bool, typer.Option(help="Run the agent on this host too; needs root.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Start everything on this machine; print the URL and the first-login token; run until interrupted."""
+    from tocsin.wiring.up import Up  # noqa: PLC0415 -- other commands need not load a server
+
+    configure_log()
+    settings = load_settings(config, data_dir=data_dir, host=host, port=port, webhook_url=webhook_url)
+    started = Up(settings, config, with_agent=agent)
+    started.run(lambda greeting: _greet(greeting, as_json=as_json))
+
+
+def _greet(greeting: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(greeting))
+    else:
+        width = max(map(len, greeting))
+        typer.echo("\n" + "\n".join(f"  {name:<{width}}  {value}" for name, value in greeting.items()) + "\n")
+    sys.stdout.flush()
+
+
+def serve(
+    roles: Annotated[list[str], typer.Argument(help=f"What to run: {', '.join(ROLES)}.")],
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Run one or several parts in this process, until interrupted."""
+    unknown = sorted(set(roles) - set(ROLES))
+    if unknown:
+        raise BadInput(f"{unknown[0]!r} is no part of Tocsin; parts are {', '.join(ROLES)}")
+    configure_log()
+    settings = load_settings(config, data_dir=data_dir, host=host, port=port)
+    _serve(settings, set(roles))
+
+
+def _serve(settings: Settings, roles: set[str]) -> None:
+    from tocsin.wiring import consumers, server  # noqa: PLC0415 -- other commands need not load a server
+
+    if roles & {"gateway", "api"}:
+        server.run(settings, roles)
+        return
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    consumers.run(settings, roles, stop)

@@ -1,0 +1,112 @@
+"""The process that people and agents talk to: ingest, API and console in one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+import structlog
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from tocsin import web
+from tocsin.api.auth import identify
+from tocsin.api.backend import Backend
+from tocsin.config import Settings
+from tocsin.ingest.appender import Appender
+from tocsin.ingest.authority import ensure_certificate
+from tocsin.ingest.dead_letters import DeadLetters
+from tocsin.ingest.gateway import Gateway
+from tocsin.ingest.inlet import Inlet
+from tocsin.ingest.routes import ingest_routes
+from tocsin.ingest.senders import Senders
+from tocsin.model.errors import NotAllowed
+from tocsin.ports import Clock
+from tocsin.state.engine import reading
+from tocsin.wiring.chains import restore_chains
+from tocsin.wiring.clock import SystemClock
+from tocsin.wiring.first_start import open_server_state, server_key
+from tocsin.wiring.sources import READERS
+from tocsin.wiring.storage import Storage, open_storage
+
+__all__ = ["run"]
+
+_log = structlog.get_logger(__name__)
+_GRACE_S = 3
+
+
+def run(settings: Settings, roles: set[str]) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    clock = SystemClock()
+    engine = open_server_state(settings, clock.now_ms())
+    storage = open_storage(settings, engine)
+    certificate, key, ca_pem = None, None, ""
+    if not settings.loopback:
+        certificate, key, ca_pem = ensure_certificate(settings.data_dir / "tls", [settings.host])
+    application = _application(settings, engine, storage, clock, roles, ca_pem)
+    _log.info("listening", url=settings.url, roles=sorted(roles))
+    uvicorn.run(
+        application,
+        host=settings.host,
+        port=settings.port,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        server_header=False,
+    )
+    storage.close()
+    engine.dispose()
+
+
+def _application(
+    settings: Settings, engine: sa.Engine, storage: Storage, clock: Clock, roles: set[str], ca_pem: str
+) -> Starlette:
+    routes: list[BaseRoute] = [Route("/healthz", _healthy), Route("/metrics", _metrics)]
+    appender = Appender(storage.log)
+
+    if "gateway" in roles:
+        routes += _ingest(settings, engine, storage, appender, clock, ca_pem)
+    if "api" in roles:
+        backend = Backend(engine, storage.query, clock, settings.org, secure_cookies=not settings.loopback)
+        routes.append(Mount("/", app=web.app(backend)))
+
+    @asynccontextmanager
+    async def lifespan(_application: Starlette) -> AsyncIterator[None]:
+        yield
+        appender.close()
+
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _ingest(
+    settings: Settings, engine: sa.Engine, storage: Storage, appender: Appender, clock: Clock, ca_pem: str
+) -> list[Route]:
+    letters, senders = DeadLetters(engine, clock), Senders(engine)
+    gateway = Gateway(senders, restore_chains(engine, storage.log), appender, letters, clock)
+    inlet = Inlet(READERS, server_key(settings.data_dir), appender, letters, clock, gateway="gateway")
+
+    def authorize(request: Request) -> str:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            with reading(engine) as connection:
+                caller = identify(connection, token, clock.now_ms())
+            if caller is not None:
+                return caller.org
+        raise NotAllowed("the line inlet wants an API token: Authorization: Bearer ...")
+
+    return ingest_routes(gateway, inlet, senders, engine, clock, authorize=authorize, ca_pem=ca_pem)
+
+
+async def _healthy(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
