@@ -1,0 +1,172 @@
+"""The bodies of requests and answers, as OpenAPI describes them. Times are milliseconds since the epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AgentBody",
+    "AgentList",
+    "AlertBody",
+    "AlertDetail",
+    "AlertList",
+    "CloseRequest",
+    "EventList",
+    "EvidenceBody",
+    "HistogramBody",
+    "LoginRequest",
+    "MetTermBody",
+    "ProblemBody",
+    "SpanBody",
+    "StatusBody",
+    "TokenBody",
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProblemBody(_Body):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class AlertBody(_Body):
+    """An alert: one rule, one group, one window."""
+
+    id: str
+    rule_id: str
+    rule_title: str
+    title: str
+    level: str = Field(description="critical, high, medium, low or informational")
+    tags: list[str]
+    origin: str = Field(description="Agent or account that the events come from")
+    hostname: str
+    group: dict[str, str] = Field(description="The rule's group-by fields and their values")
+    window_start: int
+    window_end: int
+    first_event_at: int
+    last_event_at: int
+    event_count: int
+    status: str = Field(description="open, acknowledged or closed")
+    assignee: str | None
+    acknowledged_at: int | None
+    closed_reason: str | None
+    closed_at: int | None
+    created_at: int
+    updated_at: int
+
+
+class MetTermBody(_Body):
+    """A term of the rule that an event met."""
+
+    field: str
+    term: str
+    value: str
+
+
+class EvidenceBody(_Body):
+    """An event that an alert is made of."""
+
+    event_uid: str
+    class_uid: int
+    time: int
+    event: dict[str, Any] = Field(description="The event in OCSF's nested form")
+    met: list[MetTermBody] = Field(description="Why it fired")
+
+
+class AlertDetail(_Body):
+    """An alert with the events that it keeps."""
+
+    alert: AlertBody
+    evidence: list[EvidenceBody]
+
+
+class AlertList(_Body):
+    """A page of alerts, newest first."""
+
+    alerts: list[AlertBody]
+    cursor: str | None = Field(description="Where the next page begins; null after the last one")
+
+
+class CloseRequest(_Request):
+    """Why an alert is closed."""
+
+    reason: str
+
+
+class EventList(_Body):
+    """A page of events in OCSF's nested form, newest first."""
+
+    events: list[dict[str, Any]]
+    cursor: str | None = Field(description="Where the next page begins; null after the last one")
+
+
+class SpanBody(_Body):
+    """Events in one span of time."""
+
+    start: int
+    count: int
+
+
+class HistogramBody(_Body):
+    """Matching events over time, empty spans included."""
+
+    spans: list[SpanBody]
+    total: int
+
+
+class AgentBody(_Body):
+    """An enrolled agent, and what it last said about its machine and itself."""
+
+    id: str
+    hostname: str
+    enrolled_at: int
+    last_seen_at: int | None
+    boot_id: str
+    host: dict[str, Any] | None
+    health: dict[str, Any] | None
+    state: str = Field(description="healthy, late, silent or never")
+
+
+class AgentList(_Body):
+    """All agents, by host name."""
+
+    agents: list[AgentBody]
+
+
+class StatusBody(_Body):
+    """The state of the server in numbers."""
+
+    version: str
+    org: str
+    caller: str
+    alerts: dict[str, int] = Field(description="Alerts by status")
+    agents: dict[str, int] = Field(description="Agents by state")
+    notifications: dict[str, int] = Field(description="Notifications: waiting, delivered, dead")
+    dead_letters: int
+
+
+class LoginRequest(_Request):
+    """Name and password of a person."""
+
+    name: str
+    password: str
+
+
+class TokenBody(_Body):
+    """A bearer token; it is shown once."""
+
+    token: str
+    expires_at: int
