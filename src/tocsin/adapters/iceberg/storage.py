@@ -1,0 +1,128 @@
+"""Files on a local disk that are there after a power cut: synced, and their directory entries too."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.io import OutputStream
+from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
+
+from tocsin.model.errors import OutOfSpace, TryLater, Unreachable
+
+__all__ = ["SyncedFileIO", "local_path", "storage_failures", "write_parquet"]
+
+ROW_GROUP_ROWS = 64 * 1024
+_COMPRESSION_LEVEL = 3
+
+
+class SyncedFileIO(PyArrowFileIO):
+    """Iceberg's own metadata, written so that a committed table survives a power cut."""
+
+    def new_output(self, location: str) -> PyArrowFile:
+        scheme, netloc, path = self.parse_location(location)
+        return _SyncedOutput(location, path, self.fs_by_scheme(scheme, netloc))
+
+
+class _SyncedOutput(PyArrowFile):
+    def create(self, overwrite: bool = False) -> OutputStream:  # noqa: FBT001, FBT002 -- pyiceberg's signature
+        path = local_path(self.location)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _SyncedStream(path, "wb" if overwrite else "xb")
+
+
+class _SyncedStream:
+    """A file that is synced, with its directory, when it is closed."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self._path = path
+        self._file: BinaryIO = open(path, mode)  # type: ignore[assignment]  # noqa: PTH123, SIM115 -- closed by close()
+
+    def write(self, piece: bytes) -> int:
+        return self._file.write(piece)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        if not self._file.closed:
+            _sync_and_close(self._file)
+            _sync_folder(self._path.parent)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def local_path(location: str) -> Path:
+    """The file that an Iceberg location names."""
+    return Path(location.removeprefix("file://"))
+
+
+def write_parquet(rows: pa.Table, path: Path) -> None:
+    """Write a whole file, and sync it and its directory.
+
+    Raises:
+        OSError: e.g. no space.
+    """
+    new_folders = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        pq.write_table(
+            rows,
+            file,
+            compression="zstd",
+            compression_level=_COMPRESSION_LEVEL,
+            row_group_size=ROW_GROUP_ROWS,
+            # Readers shall see text as text, not as this process's dictionaries.
+            store_schema=False,
+        )
+        _sync_and_close(file)
+    for folder in [path.parent, *(folder.parent for folder in new_folders)]:
+        _sync_folder(folder)
+
+
+@contextmanager
+def storage_failures() -> Iterator[None]:
+    """Say what the disk, the catalog's database or a concurrent commit did in Tocsin's own errors.
+
+    Raises:
+        OutOfSpace, Unreachable, TryLater: instead of the libraries' errors.
+    """
+    try:
+        yield
+    except CommitFailedException as error:
+        raise TryLater("another process changed the table meanwhile") from error
+    except sa.exc.OperationalError as error:
+        raise Unreachable(f"the lake's catalog cannot be written: {error.orig}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpace("no room on the disk for the lake") from error
+        raise
+
+
+def _sync_and_close(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
