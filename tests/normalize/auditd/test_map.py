@@ -152,6 +152,7 @@ def test_program_start_is_told_whole() -> None:
         "process.cmd_line": "sh -c ls -l",
         "process.working_directory": "/var/www",
         "process.parent_process.pid": 1,
+        "process.uid": "2-r1700000000001.7",
         "process.user.uid": "33",
         "process.auid": 1000,
         "process.euid": 33,

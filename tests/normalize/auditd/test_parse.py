@@ -173,7 +173,7 @@ def test_any_bytes_are_read_or_refused(payload: bytes, number: int) -> None:
         assert len(record.keys) == len(record.values)
 
 
-BODIES = st.text(st.sampled_from("ab0AF \"'=()[],:\x1d\\é"), max_size=60)
+BODIES = st.text(st.sampled_from("ab0AF \"'=()[],:\x1d\t\\é"), max_size=60)
 
 
 @given(BODIES, st.sampled_from(["SYSCALL", "PATH", "EXECVE", "AVC", "LOGIN", "PROCTITLE", "USER_CMD", "SOCKADDR"]))

@@ -26,11 +26,12 @@ _UNKNOWN_KIND: Final = re.compile(r"UNKNOWN\[(\d{1,9})\]", re.ASCII)
 _SELINUX: Final = re.compile(r"avc:\s+(\w+)\s+\{\s*([^}]*?)\s*\}\s+for\s")
 # AppArmor prints its mode after the profile: subj=docker-default (enforce).
 _FIELD: Final = re.compile(
-    r"""(?<![^\s(])(?P<key>[A-Za-z_][\w\-\[\]]*)="""
-    r"""(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s]*(?:\ \((?:enforce|complain|kill)\))?))""",
+    r"""(?<![^ (])(?P<key>[A-Za-z_][\w\-\[\]]*)="""
+    r"""(?:"(?P<quoted>[^"]*)"|(?P<bare>[^ ]*(?:\ \((?:enforce|complain|kill)\))?))""",
     re.ASCII,
 )
-# What auditd adds behind a group separator: AUID="root" SADDR={ saddr_fam=inet laddr=127.0.0.1 lport=9 }.
+_ENRICHED: Final = "\x1d"
+# What auditd adds behind it: AUID="root" SADDR={ saddr_fam=inet laddr=127.0.0.1 lport=9 }.
 _WORDS: Final = re.compile(r"(?: [^\s=\"']+(?=\s|$))+")
 _ENRICHMENT: Final = re.compile(r"""([A-Z][A-Z0-9_]*)=(?:"([^"]*)"|(\{[^}]*\}|\S*))""", re.ASCII)
 _MAX_LEARNT_FIELDS: Final = 64
@@ -78,7 +79,7 @@ def _parse(kind: str, node: str, text: str) -> AuditRecord:
         return AuditRecord(kind, stamp[0], stamp[1], node, _NO_KEYS, [])
     if kind == "PROCTITLE":
         return AuditRecord(kind, stamp[0], stamp[1], node, _PROCTITLE_KEYS, [_proctitle(body)])
-    by_length = _learnt.get(kind)
+    by_length = None if _ENRICHED in body else _learnt.get(kind)
     if by_length is not None:
         parts = body.replace(" ", "=").split("=")
         keys = by_length.get(len(parts))
@@ -147,7 +148,7 @@ def _unquote(text_positions: tuple[int, ...], values: list[str]) -> int:
 
 def _parse_fields(kind: str, body: str) -> tuple[Keys, list[str]]:
     """Read any body with care, and remember the order of its names if the kernel alone prints this kind."""
-    plain, _, enriched = body.partition("\x1d")
+    plain, _, enriched = body.partition(_ENRICHED)
     pairs = _pairs(kind, plain)
     if enriched:
         pairs += [(key, quoted or bare) for key, quoted, bare in _ENRICHMENT.findall(enriched)]
@@ -189,12 +190,12 @@ def _scan(kind: str, text: str) -> list[tuple[str, str]]:
 
 
 def _value(key: str, text: str, kind: str) -> str:
-    """A value as printed, without what old programs put around it: `(hostname=?, terminal=cron)`."""
-    if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
-        return text[1:-1]
-    value = text.rstrip("\"',")
-    if value.endswith(")") and "(" not in value:
-        value = value[:-1]
+    """A value as printed, without what programs put around it: `(hostname=?, terminal=cron)`."""
+    value = text.rstrip('"')
+    if not tables.is_kernel_type(kind):
+        value = value.rstrip("\"',")
+        if value.endswith(")") and "(" not in value:
+            value = value[:-1]
     return unescape(value) if is_text(key, arguments=kind == "EXECVE") else value
 
 
