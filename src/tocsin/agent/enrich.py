@@ -88,14 +88,40 @@ class Enricher:
                     values[name_path] = name
 
 
+class _Paths:
+    """The attributes of a process under one prefix, their names put together once."""
+
+    def __init__(self, prefix: str) -> None:
+        self.uid, self.name, self.cmd_line = f"{prefix}.uid", f"{prefix}.name", f"{prefix}.cmd_line"
+        self.pid, self.created_time, self.ancestry = f"{prefix}.pid", f"{prefix}.created_time", f"{prefix}.ancestry"
+        self.file_path, self.file_name = f"{prefix}.file.path", f"{prefix}.file.name"
+        self.container = f"{prefix}.container."
+
+
+_PROCESS, _ACTOR = _Paths("process"), _Paths("actor.process")
+_PATHS: Final = {
+    "process": (_PROCESS, _Paths("process.parent_process")),
+    "actor.process": (_ACTOR, _Paths("actor.process.parent_process")),
+}
+_IDENTITY: Final = "unmapped.audit.identity"
+
+
 def _launched(process: Process) -> dict[str, Value]:
     """The process, and as its actor the parent, whose ancestry is the rest of the process's own."""
     parent = process.parent
     if parent is None:
         return _attributes(process, "process")
-    actor = _kept(parent, "actor.process") | _described(parent, "actor.process")
-    actor.pop("actor.process.ancestry", None)
-    return actor | _attributes(process, "process")
+    known = parent.attributes.get("launch")
+    if known is None:
+        known = parent.attributes["launch"] = _of_children(parent)
+    return known | _own(process, _PROCESS)
+
+
+def _of_children(parent: Process) -> dict[str, Value]:
+    """What every program that a process launches has from it: its actor, and its parent."""
+    attributes = _attributes(parent, "actor.process") | _described(parent, _ACTOR)
+    attributes.pop(_ACTOR.ancestry, None)
+    return attributes | _as_parent(parent, "process")
 
 
 def _kept(process: Process, prefix: str) -> dict[str, Value]:
@@ -107,39 +133,36 @@ def _kept(process: Process, prefix: str) -> dict[str, Value]:
 
 
 def _attributes(process: Process, prefix: str) -> dict[str, Value]:
-    attributes: dict[str, Value] = {
-        f"{prefix}.uid": process.uid,
-        "unmapped.audit.identity": "proc" if process.from_proc else "record",
-    }
+    own = _own(process, _PATHS[prefix][0])
+    return own | _as_parent(process.parent, prefix) if process.parent else own
+
+
+def _own(process: Process, paths: _Paths) -> dict[str, Value]:
+    attributes: dict[str, Value] = {paths.uid: process.uid, _IDENTITY: "proc" if process.from_proc else "record"}
     if process.cmd_line:
-        attributes[f"{prefix}.cmd_line"] = process.cmd_line
+        attributes[paths.cmd_line] = process.cmd_line
     if process.created_ms:
-        attributes[f"{prefix}.created_time"] = process.created_ms
-    if process.container is not None:
-        attributes |= _container(process, prefix)
-    if process.parent is not None:
-        parent = f"{prefix}.parent_process"
-        attributes[f"{parent}.uid"] = process.parent.uid
-        attributes[f"{parent}.pid"] = process.parent.pid
-        attributes |= _described(process.parent, parent)
-        attributes[f"{prefix}.ancestry"] = process.ancestry
+        attributes[paths.created_time] = process.created_ms
+    container = process.container
+    if container is not None:
+        known = {"uid": container.uid, "runtime": container.runtime, "pod_uuid": container.pod_uuid}
+        attributes |= {paths.container + name: value for name, value in known.items() if value}
     return attributes
 
 
-def _described(process: Process, prefix: str) -> dict[str, Value]:
+def _as_parent(parent: Process, prefix: str) -> dict[str, Value]:
+    """What a process's events say of its parent."""
+    own, paths = _PATHS[prefix]
+    named: dict[str, Value] = {paths.uid: parent.uid, paths.pid: parent.pid, own.ancestry: parent.lineage_json}
+    return named | _described(parent, paths)
+
+
+def _described(process: Process, paths: _Paths) -> dict[str, Value]:
     """Name, executable and arguments of a process that the event's own records do not describe."""
-    described: dict[str, Value] = {f"{prefix}.name": process.name} if process.name else {}
+    described: dict[str, Value] = {paths.name: process.name} if process.name else {}
     if process.exe:
-        described[f"{prefix}.file.path"] = process.exe
-        described[f"{prefix}.file.name"] = process.exe.rpartition("/")[2]
+        described[paths.file_path] = process.exe
+        described[paths.file_name] = process.exe.rpartition("/")[2]
     if process.cmd_line:
-        described[f"{prefix}.cmd_line"] = process.cmd_line
+        described[paths.cmd_line] = process.cmd_line
     return described
-
-
-def _container(process: Process, prefix: str) -> dict[str, Value]:
-    container = process.container
-    if container is None:
-        return {}
-    known = {"uid": container.uid, "runtime": container.runtime, "pod_uuid": container.pod_uuid}
-    return {f"{prefix}.container.{name}": value for name, value in known.items() if value}

@@ -161,6 +161,7 @@ class AuditReceiver:
 
     def __init__(self, sock: socket.socket, *, owner: bool, slots: int, coalesce_s: float) -> None:
         self.owner = owner
+        self.slots = slots
         self.overruns = 0
         self._socket, self._coalesce_s = sock, coalesce_s
         self._ring = _Ring(slots)
@@ -170,7 +171,7 @@ class AuditReceiver:
         self._poll.register(sock, select.POLLIN)
 
     @classmethod
-    def own(cls, buffer_bytes: int = 8 << 20, slots: int = 256, coalesce_s: float = 0.02) -> Self:
+    def own(cls, buffer_bytes: int = 8 << 20, slots: int = 128, coalesce_s: float = 0.02) -> Self:
         """Become the kernel's audit daemon: records are sent to this process alone, and held back while it is slow.
 
         Raises:
@@ -191,7 +192,7 @@ class AuditReceiver:
 
     @classmethod
     def listen(
-        cls, drop_types: Iterable[int] = (), buffer_bytes: int = 32 << 20, slots: int = 256, coalesce_s: float = 0.02
+        cls, drop_types: Iterable[int] = (), buffer_bytes: int = 32 << 20, slots: int = 128, coalesce_s: float = 0.02
     ) -> Self:
         """Read along with the audit daemon. What does not fit the buffer is lost, seen only as gaps in the serials.
 

@@ -37,6 +37,8 @@ class Process:
     """One process, as it was when last looked at."""
 
     __slots__ = (
+        "_lineage",
+        "_lineage_json",
         "attributes",
         "checked_ms",
         "cmd_line",
@@ -45,7 +47,6 @@ class Process:
         "exe",
         "first_ms",
         "from_proc",
-        "lineage",
         "name",
         "parent",
         "pid",
@@ -61,14 +62,28 @@ class Process:
         self.name = self.exe = self.cmd_line = ""
         self.container: procfs.Container | None = None
         self.parent: Process | None = None
-        self.lineage: tuple[str, ...] = ()  # this process and its ancestors as JSON objects, nearest first
+        self._lineage: tuple[str, ...] = ()
+        self._lineage_json = ""
         self.attributes: dict[str, dict[str, Value]] = {}  # what `enrich` adds to each event of it, by prefix
 
+    def forget_derived(self) -> None:
+        """Make what is derived from the other attributes anew when it is next asked for."""
+        self._lineage, self._lineage_json = (), ""
+        self.attributes.clear()
+
     @property
-    def ancestry(self) -> str:
-        """The ancestors as a JSON array, nearest first; empty if none is known."""
-        parent = self.parent
-        return f"[{','.join(parent.lineage)}]" if parent else ""
+    def lineage(self) -> tuple[str, ...]:
+        """This process and its ancestors as JSON objects, nearest first; most processes are never asked."""
+        if not self._lineage:
+            self._lineage = _lineage(self)
+        return self._lineage
+
+    @property
+    def lineage_json(self) -> str:
+        """The lineage as a JSON array: the ancestry of this process's children."""
+        if not self._lineage_json:
+            self._lineage_json = f"[{','.join(self.lineage)}]"
+        return self._lineage_json
 
 
 class ProcessTable:
@@ -158,8 +173,7 @@ class ProcessTable:
         return Process(pid, f"{self._prefix}-{pid}-r{time_ms}.{serial}", from_proc=False, time_ms=time_ms)
 
     def _keep(self, process: Process) -> None:
-        process.lineage = _lineage(process)
-        process.attributes.clear()
+        process.forget_derived()
         self._by_pid.pop(process.pid, None)
         self._by_pid[process.pid] = process
         if len(self._by_pid) > MAX_PROCESSES:

@@ -14,7 +14,7 @@ from tocsin.model.errors import InvalidSetting
 from tocsin.normalize.auditd.record import AuditRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from tocsin.model.event import Event
 
@@ -71,11 +71,13 @@ class Redactor:
 
     def redact(self, event: Event) -> None:
         """Replace every secret in the event's command lines and records."""
-        secrets = {secret for text in _texts(event) for secret in self.secrets(text)}
+        secrets: tuple[str, ...] = ()
+        for text in _texts(event):
+            secrets += self.secrets(text)
         if secrets:
-            self.count += len(secrets)
+            self.count += len(set(secrets))
             # The longest first: one secret may be part of another.
-            _replace(event, sorted(secrets, key=len, reverse=True))
+            _replace(event, sorted(set(secrets), key=len, reverse=True))
 
     def clean(self, text: str) -> str:
         """The text without its secrets."""
@@ -105,17 +107,18 @@ def _secret(match: re.Match[str]) -> str:
     return match["secret"] or "" if "secret" in match.re.groupindex else match[0]
 
 
-def _texts(event: Event) -> Iterator[str]:
-    for path in _COMMAND_PATHS:
-        value = event.values.get(path)
-        if isinstance(value, str):
-            yield value
+def _texts(event: Event) -> list[str]:
+    values = event.values
+    texts = [str(values[path]) for path in _COMMAND_PATHS if path in values]
     for record in event.records:
-        if record.type == "EXECVE":
-            yield " ".join(record.values[1:])
-        for name in _RECORD_FIELDS.get(record.type, ()):
-            if name in record.keys:
-                yield record.values[record.keys.index(name)]
+        kind = record.type
+        if kind in _RECORD_FIELDS:
+            texts += [
+                value for key, value in zip(record.keys, record.values, strict=True) if key in _RECORD_FIELDS[kind]
+            ]
+        elif kind == "EXECVE" and not texts:  # otherwise its arguments, joined, are the command line
+            texts.append(" ".join(record.values[1:]))
+    return texts
 
 
 def _replace(event: Event, secrets: list[str]) -> None:

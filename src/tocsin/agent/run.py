@@ -99,7 +99,7 @@ class Agent:
         while records:
             self._health.count("records", len(records))
             self._batcher.add(self._capture.take(records, _now_ms()))
-            records = session.receiver.drain()
+            records = session.receiver.drain() if len(records) == session.receiver.slots else []
         if self._batcher.due_in_s(online=self._shipper.online) <= 0:
             self._batcher.flush()
         if time.monotonic() - self._ticked_at >= TICK_S:
