@@ -19,6 +19,10 @@ from tocsin.normalize.auditd.parse import parse_line
             "0A0001BB00000000" + "00" * 10 + "FFFF7F00000100000000",
             {"family": "ipv6", "addr": "127.0.0.1", "port": "443"},
         ),
+        (
+            "0A0001BB00000000" + "00" * 8 + "FFFF0000010203040000",
+            {"family": "ipv6", "addr": "::ffff:0:102:304", "port": "443"},
+        ),
         ("01002F72756E2F7800DEADBEEF", {"family": "unix", "path": "/run/x"}),
         ("0100006162006364", {"family": "unix", "path": "@ab"}),
         ("0100", {"family": "unix", "path": ""}),

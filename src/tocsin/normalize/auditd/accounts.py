@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
-from functools import lru_cache
 from typing import Final
 
 from tocsin.model.event import Value
@@ -12,6 +10,7 @@ from tocsin.normalize.auditd.acting import present
 from tocsin.normalize.auditd.interpret import UNSET_IDS
 from tocsin.normalize.auditd.reassemble import AuditEvent
 from tocsin.normalize.auditd.record import AuditRecord
+from tocsin.normalize.auditd.sockaddr import canonical_ip
 
 __all__ = ["read_account", "read_group", "read_login"]
 
@@ -94,7 +93,7 @@ def _login_user(record: AuditRecord) -> str:
 
 
 def _set_source(values: dict[str, Value], record: AuditRecord) -> None:
-    address = _ip_address(record.get("addr"))
+    address = canonical_ip(record.get("addr"))  # old programs write names and UNKNOWN there
     host = record.get("hostname")
     if address:
         values["src_endpoint.ip"] = address
@@ -102,16 +101,6 @@ def _set_source(values: dict[str, Value], record: AuditRecord) -> None:
         values["src_endpoint.hostname"] = host
     if address or present(host):
         values["is_remote"] = True
-
-
-@lru_cache(maxsize=1024)
-def _ip_address(text: str) -> str:
-    """The address in its usual form, or nothing: old programs wrote names and UNKNOWN there."""
-    try:
-        parsed = ipaddress.ip_address(text)
-    except ValueError:
-        return ""
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 def _set_session(values: dict[str, Value], record: AuditRecord) -> None:

@@ -42,7 +42,7 @@ def _picker(keys: Keys) -> Picker:
     return picker
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _process_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
     ppid, pid, auid, uid, euid, egid, tty, ses, comm, exe, user = fields
     values: dict[str, Value] = dict(_EVERY_EVENT)
@@ -80,7 +80,7 @@ def present(text: str) -> bool:
     return text not in _NOTHING
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def integer(text: str) -> int | None:
     """A decimal number that fits 64 bits, or None."""
     digits = text.removeprefix("-")
@@ -93,7 +93,7 @@ def _set_integer(values: dict[str, Value], path: str, text: str) -> None:
         values[path] = number
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _file_values(prefix: str, path: str, type_id: int) -> tuple[tuple[str, Value], ...]:
     name = posixpath.basename(path.rstrip("/")) or path
     return (f"{prefix}.path", path), (f"{prefix}.name", name), (f"{prefix}.type_id", type_id)

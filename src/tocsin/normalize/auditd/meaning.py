@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 import tomllib
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 from tocsin.normalize.auditd.tables import syscall_name
@@ -28,9 +28,8 @@ NO_MEANING: Final = Meaning("", _BASE_EVENT, _OTHER, "none")
 
 @cache
 def _mapping() -> dict[str, dict[str, Meaning]]:
-    tables: dict[str, list[dict[str, Any]]] = tomllib.loads(
-        (files("tocsin") / "content" / "mappings" / "auditd.toml").read_text("utf-8")
-    )
+    text = (pkgutil.get_data("tocsin", "content/mappings/auditd.toml") or b"").decode()
+    tables: dict[str, list[dict[str, Any]]] = tomllib.loads(text)
     return {table: _by_name(entries) for table, entries in tables.items()}
 
 

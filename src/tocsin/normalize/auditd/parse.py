@@ -15,7 +15,7 @@ from typing import Final
 
 from tocsin.model.errors import InvalidRecord
 from tocsin.normalize.auditd import tables
-from tocsin.normalize.auditd.record import AuditRecord, Keys, is_text, shared_keys, unescape
+from tocsin.normalize.auditd.record import MAX_SHARED_FIELDS, AuditRecord, Keys, is_text, shared_keys, unescape
 
 __all__ = ["parse_kernel", "parse_line"]
 
@@ -34,7 +34,6 @@ _ENRICHED: Final = "\x1d"
 # What auditd adds behind it: AUID="root" SADDR={ saddr_fam=inet laddr=127.0.0.1 lport=9 }.
 _WORDS: Final = re.compile(r"(?: [^\s=\"']+(?=\s|$))+")
 _ENRICHMENT: Final = re.compile(r"""([A-Z][A-Z0-9_]*)=(?:"([^"]*)"|(\{[^}]*\}|\S*))""", re.ASCII)
-_MAX_LEARNT_FIELDS: Final = 64
 _MAX_SERIAL: Final = 2**32 - 1
 
 
@@ -155,7 +154,7 @@ def _parse_fields(kind: str, body: str) -> tuple[Keys, list[str]]:
     if not pairs and plain.strip():
         pairs = [("msg", plain.strip())]
     keys = shared_keys(tuple(key for key, _ in pairs), arguments=kind == "EXECVE")
-    if not enriched and tables.is_kernel_type(kind) and 0 < len(keys) <= _MAX_LEARNT_FIELDS:
+    if not enriched and tables.is_kernel_type(kind) and 0 < len(keys) <= MAX_SHARED_FIELDS:
         _learnt.setdefault(kind, {})[2 * len(keys)] = keys
     return keys, [value for _, value in pairs]
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final, Self
 
-__all__ = ["AuditRecord", "Keys", "Picker", "is_text", "shared_keys", "unescape", "unescape_bytes"]
+__all__ = ["MAX_SHARED_FIELDS", "AuditRecord", "Keys", "Picker", "is_text", "shared_keys", "unescape", "unescape_bytes"]
 
 # Printed by audit_log_untrustedstring: in quotes, or in hex when a byte is a quote, a blank or not printable ASCII.
 _TEXT_FIELDS: Final = frozenset(
@@ -44,6 +44,7 @@ _TEXT_FIELDS: Final = frozenset(
         "old-rng",
     )
 )
+MAX_SHARED_FIELDS: Final = 64
 _ARGUMENT: Final = re.compile(r"a\d+")
 
 
@@ -107,9 +108,13 @@ class AuditRecord:
         return f"AuditRecord({self.type} {self.time_ms}:{self.serial} {self.fields()})"
 
 
-@lru_cache(maxsize=4096)
 def shared_keys(names: tuple[str, ...], *, arguments: bool = False) -> Keys:
-    """The one `Keys` object for these names."""
+    """The one `Keys` object for these names; one of its own for a record with so many that few are like it."""
+    return _shared_keys(names, arguments) if len(names) <= MAX_SHARED_FIELDS else Keys(names, arguments=arguments)
+
+
+@lru_cache(maxsize=1024)
+def _shared_keys(names: tuple[str, ...], arguments: bool) -> Keys:  # noqa: FBT001 - a cache key
     return Keys(names, arguments=arguments)
 
 

@@ -5,18 +5,19 @@ Source: unix(7), ip(7), ipv6(7), netlink(7), packet(7), vsock(7); linux/socket.h
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["decode_sockaddr", "family_name"]
+__all__ = ["canonical_ip", "decode_sockaddr", "family_name"]
 
 _UNIX, _IPV4, _IPV6 = 1, 2, 10
 _FAMILIES: Final = {_UNIX: "unix", _IPV4: "ipv4", _IPV6: "ipv6", 16: "netlink", 17: "packet", 38: "alg", 40: "vsock"}
+_MAPPED: Final = "::ffff:"  # an IPv4 address as an IPv6 socket has it
 _IPV4_SIZE, _IPV6_SIZE = 8, 24
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _decode(saddr: str) -> tuple[tuple[str, str], ...]:
     try:
         raw = bytes.fromhex(saddr)
@@ -25,7 +26,7 @@ def _decode(saddr: str) -> tuple[tuple[str, str], ...]:
     number = int.from_bytes(raw[:2], "little")
     family = _FAMILIES.get(number, str(number))
     if number == _IPV4 and len(raw) >= _IPV4_SIZE:
-        return ("family", family), ("addr", str(ipaddress.IPv4Address(raw[4:8]))), ("port", _port(raw))
+        return ("family", family), ("addr", socket.inet_ntop(socket.AF_INET, raw[4:8])), ("port", _port(raw))
     if number == _IPV6 and len(raw) >= _IPV6_SIZE:
         return ("family", family), ("addr", _ipv6(raw[8:24])), ("port", _port(raw))
     if number == _UNIX:
@@ -41,6 +42,16 @@ def decode_sockaddr(saddr: str) -> dict[str, str]:
     return dict(_decode(saddr))
 
 
+@lru_cache(maxsize=1024)
+def canonical_ip(text: str) -> str:
+    """An IP address in its usual form, an IPv4 one as such; empty if it is none."""
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    try:
+        return _unmapped(socket.inet_ntop(family, socket.inet_pton(family, text)))
+    except (OSError, ValueError):
+        return ""
+
+
 def family_name(number: str) -> str:
     """Name of an address family that a call's argument gives in hex; the number itself if it has none here."""
     try:
@@ -54,8 +65,12 @@ def _port(raw: bytes) -> str:
 
 
 def _ipv6(raw: bytes) -> str:
-    address = ipaddress.IPv6Address(raw)
-    return str(address.ipv4_mapped or address)
+    return _unmapped(socket.inet_ntop(socket.AF_INET6, raw))
+
+
+def _unmapped(address: str) -> str:
+    mapped = address.removeprefix(_MAPPED)
+    return address if ":" in mapped else mapped
 
 
 def _unix_path(raw: bytes) -> str:
