@@ -222,6 +222,16 @@ def problems_of(event: Event) -> list[str]:
     return problems(event)
 
 
+@pytest.mark.parametrize(
+    ("enriched", "name"), [('UID="www-data"', "www-data"), ('UID="unknown(33)"', None), ('AUID="alice"', None)]
+)
+def test_enriched_log_names_the_user(enriched: str, name: str | None) -> None:
+    """What auditd added behind the record names the acting user, if auditd knew."""
+    event = _one(f"{_call(42)}\x1d{enriched}", "SOCKADDR saddr=02000050A9FEA9FE0000000000000000")
+    assert event.values.get("actor.user.name") == name
+    assert event.values["actor.user.uid"] == "33"
+
+
 def test_login_record_decides_over_its_system_call() -> None:
     """The kernel's LOGIN comes with the write(2) that caused it; the login is what matters."""
     event = _one("LOGIN pid=2 uid=0 old-auid=4294967295 auid=1000 old-ses=4294967295 ses=9 res=1", _call(1))

@@ -62,12 +62,20 @@ def _process_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
         values[f"{prefix}.session.terminal"] = tty
     _set_integer(values, f"{prefix}.euid", euid)
     _set_integer(values, f"{prefix}.egid", egid)
+    name = _login_name(uid, user)
     for who in (f"{prefix}.user", "actor.user"):
         if present(uid):
             values[f"{who}.uid"] = uid
-        if user or uid == "0":
-            values[f"{who}.name"] = user or "root"
+        if name:
+            values[f"{who}.name"] = name
     return values
+
+
+def _login_name(uid: str, enriched: str) -> str:
+    """What auditd calls the user in an enriched log, where it knew a name; 0 is root everywhere."""
+    if enriched and not enriched.startswith("unknown(") and enriched != "unset":
+        return enriched
+    return "root" if uid == "0" else ""
 
 
 def _login_values(auid: str) -> dict[str, Value]:
