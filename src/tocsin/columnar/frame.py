@@ -53,8 +53,8 @@ class _Part(msgspec.Struct, frozen=True, gc=False):
     first_row: int  # within the batch, over all its sections
 
 
-def frames(batches: Iterable[Batch]) -> dict[int, Frame]:
-    """All events of the batches, in order, by class; the batches must have passed `check`.
+def frames(batches: Iterable[Batch], only: int | None = None) -> dict[int, Frame]:
+    """All events of the batches, or those of one class, in order, by class; the batches must have passed `check`.
 
     Fills the org, the origin, the time of receipt and the event's id, whatever the batch itself says of them.
     """
@@ -63,7 +63,8 @@ def frames(batches: Iterable[Batch]) -> dict[int, Frame]:
         name = batch_id(header.org, header.origin, header.epoch, header.sequence)
         first_row = 0
         for section in sections:
-            parts.setdefault(section.class_uid, []).append(_Part(section, entry, name, first_row))
+            if only in (None, section.class_uid):
+                parts.setdefault(section.class_uid, []).append(_Part(section, entry, name, first_row))
             first_row += section.rows
     return {class_uid: _frame(class_uid, of_class) for class_uid, of_class in parts.items()}
 

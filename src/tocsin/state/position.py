@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.model.errors import Fenced
 from tocsin.ports import LakePosition
+from tocsin.state.insert import insert
 from tocsin.state.tables import consumer_offset, consumer_taken
 
 __all__ = ["claim", "commit_position", "generation", "read_position"]
@@ -90,17 +90,11 @@ def _write_taken(connection: sa.Connection, consumer: str, taken: dict[str, tupl
     for key, (epoch, sequence) in taken.items():
         org, _, origin = key.partition("/")
         rows.append({"consumer": consumer, "org": org, "origin": origin, "epoch": epoch, "sequence": sequence})
-    insert = _insert(connection)
+    upsert = insert(connection, consumer_taken)
     connection.execute(
-        insert.on_conflict_do_update(
+        upsert.on_conflict_do_update(
             index_elements=["consumer", "org", "origin"],
-            set_={"epoch": insert.excluded.epoch, "sequence": insert.excluded.sequence},
+            set_={"epoch": upsert.excluded.epoch, "sequence": upsert.excluded.sequence},
         ),
         rows,
     )
-
-
-def _insert(connection: sa.Connection) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(consumer_taken)
-    return sqlite.insert(consumer_taken)
