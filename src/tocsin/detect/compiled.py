@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from tocsin.detect.literal import relates
+from tocsin.conditions.literal import relates
 from tocsin.detect.value_index import ValueIndex
 from tocsin.detect.view import EventView, Mask, View
 from tocsin.model.condition import (

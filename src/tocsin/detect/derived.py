@@ -5,7 +5,7 @@ auditd interprets `arch` and `syscall` only when it enriches its log; rules say 
 
 from __future__ import annotations
 
-from tocsin.detect.literal import passes
+from tocsin.conditions.literal import passes
 from tocsin.model.condition import And, Condition, Exists, Field, Match, Or, Relation, Scope, Test, Text
 from tocsin.normalize.auditd.tables import ARCHITECTURES, syscall_names
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tocsin.detect.literal import passes, relates
+from tocsin.conditions.literal import passes, relates
 from tocsin.detect.texts import keyword_texts, record_fields, texts
 from tocsin.model.condition import (
     And,

@@ -20,7 +20,8 @@ from sigma.types import (
     SpecialChars,
 )
 
-from tocsin.detect.literal import compile_regex
+from tocsin.conditions.literal import compile_regex
+from tocsin.conditions.pattern import pattern
 from tocsin.model.condition import (
     Cidr,
     Compare,
@@ -33,7 +34,6 @@ from tocsin.model.condition import (
     Test,
     Text,
     TextTest,
-    Wildcard,
 )
 from tocsin.model.errors import InvalidRule
 
@@ -56,7 +56,7 @@ def value_test(value: SigmaType) -> Test:
     """
     match value:
         case SigmaString():
-            return _pattern(_parts(value), cased=isinstance(value, SigmaCasedString))
+            return pattern(_parts(value), cased=isinstance(value, SigmaCasedString))
         case SigmaTimestampPart():
             raise InvalidRule("parts of times (minute, hour, day, ...) are not supported")
         case SigmaNumber(number=number):
@@ -87,7 +87,7 @@ def keyword_test(value: SigmaType) -> TextTest:
     match value:
         case SigmaString():
             parts = (Glob.ANY, *_parts(value), Glob.ANY)
-            return _pattern(_merged(parts), cased=isinstance(value, SigmaCasedString))
+            return pattern(parts, cased=isinstance(value, SigmaCasedString))
         case SigmaNumber() | SigmaBool():
             return Text(Relation.CONTAINS, str(value).lower())
         case SigmaRegularExpression():
@@ -105,7 +105,7 @@ def field_reference(value: SigmaFieldReference, other: Field) -> SameAs:
     return SameAs(other, Relation.ENDSWITH if value.ends_with else Relation.EQUALS)
 
 
-def _parts(value: SigmaString) -> tuple[str | Glob, ...]:
+def _parts(value: SigmaString) -> list[str | Glob]:
     parts: list[str | Glob] = []
     for part in value.s:
         if isinstance(part, str):
@@ -114,32 +114,7 @@ def _parts(value: SigmaString) -> tuple[str | Glob, ...]:
             parts.append(_GLOBS[part])
         else:
             raise InvalidRule(f"placeholder %{part.name}% has no value")
-    return _merged(tuple(parts))
-
-
-def _merged(parts: tuple[str | Glob, ...]) -> tuple[str | Glob, ...]:
-    """Without empty parts, and with runs of `*` as one."""
-    merged: list[str | Glob] = []
-    for part in parts:
-        if part and not (part is Glob.ANY and merged and merged[-1] is Glob.ANY):
-            merged.append(part)
-    return tuple(merged)
-
-
-def _pattern(parts: tuple[str | Glob, ...], *, cased: bool) -> Text | Wildcard:
-    match parts:
-        case ():
-            return Text(Relation.EQUALS, "", cased)
-        case (str(text),):
-            return Text(Relation.EQUALS, text, cased)
-        case (str(text), Glob.ANY):
-            return Text(Relation.STARTSWITH, text, cased)
-        case (Glob.ANY, str(text)):
-            return Text(Relation.ENDSWITH, text, cased)
-        case (Glob.ANY, str(text), Glob.ANY):
-            return Text(Relation.CONTAINS, text, cased)
-        case _:
-            return Wildcard(parts, cased)
+    return parts
 
 
 def _regex(value: SigmaRegularExpression) -> Regex:

@@ -30,7 +30,7 @@ def texts(event: Event, field: Field, record: dict[str, str] | None) -> list[str
         return [record[field.path]] if record is not None and field.path in record else []
     if field.scope is Scope.SOURCE:
         return list(source_texts(_source(event), field.path))
-    value = event.values.get(field.path)
+    value = _attribute(event, field.path)
     return [] if value is None else [attribute_text(value)]
 
 
@@ -45,14 +45,19 @@ def record_fields(record: Record) -> dict[str, str]:
 def keyword_texts(event: Event) -> Iterator[tuple[str, str]]:
     """Full path and text of everything that keywords outside records are searched in."""
     for path in keyword_paths(event.class_uid):
-        if path in event.values:
-            yield path, attribute_text(event.values[path])
+        value = _attribute(event, path)
+        if value is not None:
+            yield path, attribute_text(value)
     for text in source_leaves(_source(event)):
         yield SOURCE, text
 
 
+def _attribute(event: Event, path: str) -> Value | None:
+    return event.values.get(path, event.shared.get(path))
+
+
 def _source(event: Event) -> Json:
-    original = event.values.get(SOURCE)
+    original = _attribute(event, SOURCE)
     return parse_source(str(original)) if original is not None else None
 
 

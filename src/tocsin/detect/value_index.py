@@ -15,7 +15,7 @@ from typing import Final
 
 import ahocorasick_rs as aho
 
-from tocsin.detect.literal import address, in_network, judge, number, satisfies
+from tocsin.conditions.literal import address, in_network, judge, number, satisfies
 from tocsin.detect.witness import witness
 from tocsin.model.condition import Cidr, Exists, Number, Relation, Test, Text, fold
 

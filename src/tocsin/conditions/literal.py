@@ -34,6 +34,7 @@ __all__ = [
     "in_network",
     "judge",
     "number",
+    "parse_network",
     "passes",
     "relates",
     "satisfies",
@@ -150,6 +151,15 @@ def address(text: str) -> IpAddress | None:
 @lru_cache(maxsize=65_536)
 def _network(network: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(network, strict=False)
+
+
+def parse_network(text: str) -> Cidr:
+    """The test for a network, or for one address.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return Cidr(str(ipaddress.ip_network(text, strict=False)))
 
 
 def in_network(found: IpAddress | None, network: str) -> bool:

@@ -1,0 +1,120 @@
+"""Condition trees to SQL for DuckDB, over the nested tables of the lake; a person's text is in literals only.
+
+SQL has a third truth, null. Leaves may be null where they are false; AND and OR pass that on as if it were false, and
+NOT is rendered over `coalesce(..., FALSE)`, so that a row is found exactly where the tree holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+from sqlglot import exp
+
+from tocsin.conditions.source_sql import all_texts, texts_at
+from tocsin.conditions.sql_parts import all_of, any_of, call, some, text
+from tocsin.conditions.text_sql import passes_sql, related_sql
+from tocsin.model.condition import (
+    SOURCE,
+    And,
+    Condition,
+    Field,
+    InRecord,
+    Keyword,
+    Match,
+    Not,
+    Or,
+    SameAs,
+    Scope,
+    Test,
+    keyword_paths,
+)
+from tocsin.model.schema import CLASSES, RECORDS, Kind, attribute
+
+__all__ = ["render_filter"]
+
+_TYPE = "type"
+_Make = Callable[[exp.Expr], exp.Expr]
+
+
+def render_filter(condition: Condition, class_uid: int) -> str:
+    """The condition as a DuckDB expression over a nested table of that class; a path that the class lacks is null.
+
+    Raises:
+        InvalidQuery: a literal that SQL cannot say.
+    """
+    return _Renderer(class_uid).condition(condition).sql(dialect="duckdb")
+
+
+class _Renderer:
+    """Renders for one class; inside InRecord, `record` is the record at hand."""
+
+    def __init__(self, class_uid: int, record: exp.Expr | None = None) -> None:
+        self._class_uid, self._record = class_uid, record
+
+    def condition(self, condition: Condition) -> exp.Expr:
+        match condition:
+            case And(parts):
+                return all_of([self.condition(part) for part in parts])
+            case Or(parts):
+                return any_of([self.condition(part) for part in parts])
+            case Not(part):
+                return exp.Not(this=call("coalesce", self.condition(part), exp.false()))
+            case InRecord(part):
+                return some(_column(RECORDS), "record", lambda record: self._in(record).condition(part))
+            case Keyword(test):
+                return self._searched(test)
+            case Match():
+                return self._match(condition)
+
+    def _match(self, leaf: Match) -> exp.Expr:
+        if isinstance(leaf.test, SameAs):
+            same = leaf.test
+            return self._some(
+                leaf.field, "ours", lambda ours: self._some(same.other, "theirs", related_sql(same, ours))
+            )
+        return self._some(leaf.field, "text", lambda value: passes_sql(leaf.test, value))
+
+    def _in(self, record: exp.Expr) -> _Renderer:
+        return _Renderer(self._class_uid, record)
+
+    def _some(self, field: Field, variable: str, make: _Make) -> exp.Expr:
+        """Some text of the field passes."""
+        if field.scope is Scope.SOURCE:
+            return some(texts_at(_column(SOURCE), field.path), variable, make)
+        value = self._value(field)
+        return exp.false() if value is None else make(value)
+
+    def _value(self, field: Field) -> exp.Expr | None:
+        if field.scope is Scope.RECORD:
+            return None if self._record is None else _record_value(self._record, field.path)
+        known = attribute(field.path)
+        if known is None or field.path not in CLASSES[self._class_uid].paths:
+            return None
+        column = _column(field.path)
+        text_like = known.kind in {Kind.STRING, Kind.JSON}
+        return column if text_like else exp.Cast(this=column, to=exp.DataType.build("varchar"))
+
+    def _searched(self, test: Test) -> exp.Expr:
+        def passes(value: exp.Expr) -> exp.Expr:
+            return passes_sql(test, value)
+
+        if self._record is not None:
+            values = call("map_values", _part(self._record, "fields"))
+            return any_of([passes(_record_value(self._record, _TYPE)), some(values, "text", passes)])
+        attributes = [passes(_column(path)) for path in keyword_paths(self._class_uid)]
+        return any_of([*attributes, some(all_texts(_column(SOURCE)), "text", passes)])
+
+
+def _column(path: str) -> exp.Expr:
+    first, *inner = path.split(".")
+    start: exp.Expr = exp.column(first, quoted=True)
+    return reduce(_part, inner, start)
+
+
+def _record_value(record: exp.Expr, key: str) -> exp.Expr:
+    return _part(record, _TYPE) if key == _TYPE else call("map_extract_value", _part(record, "fields"), text(key))
+
+
+def _part(struct: exp.Expr, name: str) -> exp.Expr:
+    return exp.Dot(this=struct.copy(), expression=exp.to_identifier(name, quoted=True))

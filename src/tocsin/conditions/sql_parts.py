@@ -1,0 +1,59 @@
+"""Small pieces of SQL as expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from tocsin.model.errors import InvalidQuery
+
+__all__ = ["all_of", "any_of", "call", "each", "integer", "some", "text", "whole"]
+
+
+def text(value: str) -> exp.Expr:
+    """A string literal.
+
+    Raises:
+        InvalidQuery: it holds a NUL, which SQL cannot say.
+    """
+    if "\0" in value:
+        raise InvalidQuery("a text with a NUL character cannot be searched for")
+    return exp.Literal.string(value)
+
+
+def integer(value: int) -> exp.Expr:
+    """An integer literal."""
+    return exp.Literal.number(value)
+
+
+def call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """A function of the engine, by its name; arguments may be used more than once."""
+    return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
+
+
+def whole(value: exp.Expr, pattern: str) -> exp.Expr:
+    """The whole value matches the pattern."""
+    return call("regexp_full_match", value, text(pattern))
+
+
+def each(name: str, values: exp.Expr, variable: str, make: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """A list function over a lambda."""
+    body = make(exp.column(variable))
+    return call(name, values, exp.Lambda(this=body, expressions=[exp.to_identifier(variable)]))
+
+
+def some(values: exp.Expr, variable: str, make: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """Some element of the list passes; false, not null, where there is no list."""
+    passing = call("len", each("list_filter", values, variable, make))
+    return exp.GT(this=call("coalesce", passing, integer(0)), expression=integer(0))
+
+
+def all_of(parts: Sequence[exp.Expr]) -> exp.Expr:
+    """Every part; of none: true."""
+    return exp.and_(*parts) if parts else exp.true()
+
+
+def any_of(parts: Sequence[exp.Expr]) -> exp.Expr:
+    """Some part; of none: false."""
+    return exp.or_(*parts) if parts else exp.false()
