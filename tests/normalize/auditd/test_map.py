@@ -222,6 +222,18 @@ def problems_of(event: Event) -> list[str]:
     return problems(event)
 
 
+def test_io_uring_hides_nothing() -> None:
+    """An operation handed to io_uring is what the system call of its name would be."""
+    event = _one(
+        'URINGOP uring_op=36 success=yes exit=0 items=2 ppid=1 pid=2 uid=0 gid=0 euid=0 egid=0 key="logs"',
+        'CWD cwd="/"',
+        'PATH item=0 name="/var/log/" inode=1 mode=040755 nametype=PARENT',
+        'PATH item=1 name="/var/log/auth.log" inode=2 mode=0100640 nametype=DELETE',
+    )
+    assert (event.class_uid, event.values["activity_id"]) == (1001, 4)
+    assert (event.values["file.path"], event.values["metadata.event_code"]) == ("/var/log/auth.log", "unlinkat")
+
+
 @pytest.mark.parametrize(
     ("enriched", "name"), [('UID="www-data"', "www-data"), ('UID="unknown(33)"', None), ('AUID="alice"', None)]
 )

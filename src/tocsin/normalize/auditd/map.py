@@ -14,7 +14,7 @@ from tocsin.model.schema import CLASSES
 from tocsin.normalize.auditd import accounts, files, network, processes
 from tocsin.normalize.auditd.acting import acting_process
 from tocsin.normalize.auditd.interpret import is_success
-from tocsin.normalize.auditd.meaning import NO_MEANING, Meaning, of_call, of_record
+from tocsin.normalize.auditd.meaning import NO_MEANING, Meaning, of_call, of_record, of_uring
 from tocsin.normalize.auditd.reassemble import AuditEvent
 from tocsin.normalize.auditd.record import AuditRecord
 from tocsin.normalize.auditd.tables import errno_name
@@ -54,6 +54,8 @@ _MANDATORY: Final[dict[int, tuple[str, ...]]] = {
     3006: ("group.name", "group.uid"),
     4001: ("dst_endpoint.ip", "src_endpoint.ip", "dst_endpoint.svc_name", "src_endpoint.svc_name"),
 }
+# io_uring does system calls without making them; the kernel writes URINGOP in the place of SYSCALL.
+_CALLS: Final = frozenset({"SYSCALL", "URINGOP"})
 # Records that only complete what a SYSCALL says; most records are these, and none decides what the event is.
 _PARTS_OF_CALLS: Final = frozenset({"PATH", "CWD", "EXECVE", "SOCKADDR", "PROCTITLE", "BPRM_FCAPS", "OBJ_PID", "MMAP"})
 _BASE_EVENT, _GROUP_MANAGEMENT, _OTHER = 0, 3006, 99
@@ -91,11 +93,11 @@ def map_event(event: AuditEvent) -> Event:
 
 
 def _meaning(event: AuditEvent) -> tuple[AuditRecord | None, Meaning]:
-    """The SYSCALL of the event, if it has one, and what decides about the event: a record that says more, or it."""
+    """The call of the event, if it has one, and what decides about the event: a record that says more, or it."""
     call = None
     for record in event.records:
         kind = record.type
-        if kind == "SYSCALL":
+        if kind in _CALLS:
             call = record
             continue
         if kind in _PARTS_OF_CALLS:
@@ -107,11 +109,13 @@ def _meaning(event: AuditEvent) -> tuple[AuditRecord | None, Meaning]:
             return _call_of(event), meaning
     if call is None:
         return None, NO_MEANING._replace(code=event.records[0].type)
+    if call.type == "URINGOP":
+        return call, of_uring(call.get("uring_op"))
     return call, of_call(call.get("arch"), call.get("syscall"))
 
 
 def _call_of(event: AuditEvent) -> AuditRecord | None:
-    return next((record for record in event.records if record.type == "SYSCALL"), None)
+    return next((record for record in event.records if record.type in _CALLS), None)
 
 
 def _status(record: AuditRecord) -> bool | None:

@@ -7,9 +7,9 @@ import tomllib
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
-from tocsin.normalize.auditd.tables import syscall_name
+from tocsin.normalize.auditd.tables import syscall_name, uring_operation
 
-__all__ = ["NO_MEANING", "Meaning", "of_call", "of_record"]
+__all__ = ["NO_MEANING", "Meaning", "of_call", "of_record", "of_uring"]
 
 _BASE_EVENT, _OTHER = 0, 99
 
@@ -45,6 +45,12 @@ def _by_name(entries: list[dict[str, Any]]) -> dict[str, Meaning]:
 def of_call(arch: str, number: str) -> Meaning:
     """Meaning of a system call from a record's `arch` and `syscall`."""
     name = syscall_name(arch, number)
+    return _mapping()["calls"].get(name) or NO_MEANING._replace(code=name)
+
+
+def of_uring(number: str) -> Meaning:
+    """Meaning of an io_uring operation from a record's `uring_op`: that of the system call of the same name."""
+    name = uring_operation(number)
     return _mapping()["calls"].get(name) or NO_MEANING._replace(code=name)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "syscall_name",
     "syscall_names",
     "type_number",
+    "uring_operation",
 ]
 
 # AUDIT_ARCH_* of linux/audit.h: ELF machine, 64 bit, little endian.
@@ -57,6 +58,16 @@ def syscall_names() -> dict[str, dict[int, str]]:
     """System calls by number, per architecture as audit names it."""
     tables = cast(dict[str, dict[str, str]], _load("syscalls"))
     return {arch: {int(number): sys.intern(name) for number, name in names.items()} for arch, names in tables.items()}
+
+
+@cache
+def _uring_operations() -> dict[str, str]:
+    return cast(dict[str, str], _load("uring_ops"))
+
+
+def uring_operation(number: str) -> str:
+    """Name of an io_uring operation, that of the system call it stands for; the number itself if unknown."""
+    return _uring_operations().get(number, number)
 
 
 @cache
