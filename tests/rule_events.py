@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tocsin.conditions.literal import passes
 from tocsin.model.condition import (
     And,
     Cidr,
@@ -23,7 +24,6 @@ from tocsin.model.condition import (
     InRecord,
     Keyword,
     Match,
-    Not,
     Number,
     Or,
     Regex,
@@ -40,6 +40,7 @@ from tocsin.model.wire import PlainRecord
 
 __all__ = ["Choose", "Draft", "satisfy", "text_for"]
 
+_GAP = "\x01"
 Choose = Callable[[int], int]  # one of 0 .. n-1
 
 
@@ -72,47 +73,54 @@ def _record(fields: dict[str, str]) -> PlainRecord:
     return PlainRecord(fields.get("type", "SYSCALL").upper(), tuple(rest), tuple(rest.values()))
 
 
-def satisfy(condition: Condition, choose: Choose, draft: Draft, record: dict[str, str] | None = None) -> None:
+def satisfy(condition: Condition, choose: Choose, draft: Draft) -> None:
     """Write into the draft what makes the condition hold; what must not hold is left alone."""
+    _satisfy(condition, choose, draft, None)
+    for texts in (draft.attributes, *draft.records):
+        for key in texts:
+            while _GAP in texts[key]:
+                texts[key] = texts[key].replace(_GAP, _filler(choose), 1)
+
+
+def _satisfy(condition: Condition, choose: Choose, draft: Draft, record: dict[str, str] | None) -> None:
     match condition:
         case And(parts):
             for part in parts:
-                satisfy(part, choose, draft, record)
+                _satisfy(part, choose, draft, record)
         case Or(parts) if parts:
-            satisfy(parts[choose(len(parts))], choose, draft, record)
+            _satisfy(parts[choose(len(parts))], choose, draft, record)
         case InRecord(part):
             draft.records.append({})
-            satisfy(part, choose, draft, draft.records[-1])
+            _satisfy(part, choose, draft, draft.records[-1])
+        case Match(where, SameAs(other)):
+            _write(where, "same", draft, record)
+            _write(other, "same", draft, record)
         case Match(where, test):
-            _write_match(where, test, choose, draft, record)
+            before = record.get(where.path) if record is not None else draft.attributes.get(where.path)
+            _write(where, _joined(before or "", test, text_for(test, choose)), draft, record)
         case Keyword(test):
-            text = text_for(test, choose)
-            if record is not None:
-                key = f"a{len(record)}"
-                record[key] = text
-            else:
-                draft.attributes["message"] = draft.attributes.get("message", "") + text
-        case Not():
+            texts, key = (draft.attributes, "message") if record is None else (record, f"a{len(record)}")
+            texts[key] = _joined(texts.get(key, ""), test, text_for(test, choose))
+        case _:
             pass
 
 
-def _write_match(where: Field, test: Test, choose: Choose, draft: Draft, record: dict[str, str] | None) -> None:
-    if isinstance(test, SameAs):
-        _write(where, "same", draft, record)
-        _write(test.other, "same", draft, record)
-    else:
-        before = (record or {}).get(where.path, "") if where.scope is Scope.RECORD else draft.attributes.get(where.path)
-        text = text_for(test, choose)
-        # Several terms on one field (|all) must hold together.
-        joins = before and isinstance(test, Text) and test.relation is Relation.CONTAINS
-        _write(where, f"{before} {text}" if joins and text not in (before or "") else text, draft, record)
+def _joined(before: str, test: Test, text: str) -> str:
+    """A text that still passes the earlier tests on the field, if it can be: gaps may be filled with anything."""
+    if not before or passes(test, before.replace(_GAP, "")):
+        return before or text
+    if text.endswith(_GAP) and not text.startswith(_GAP):
+        return text + before
+    if text.startswith(_GAP) and not text.endswith(_GAP):
+        return before + text
+    return before.replace(_GAP, f"{text} {_GAP}", 1) if text.startswith(_GAP) and _GAP in before else text
 
 
 def _write(where: Field, text: str, draft: Draft, record: dict[str, str] | None) -> None:
     if where.scope is Scope.RECORD and record is not None:
         record[where.path] = text
     elif where.scope is Scope.SOURCE:
-        _put(draft.source, where.path.split("."), text)
+        _put(draft.source, where.path.split("."), text.replace(_GAP, "x"))
     else:
         draft.attributes[where.path] = text
 
@@ -127,18 +135,18 @@ def _put(place: dict[str, Json], keys: Sequence[str], text: str) -> None:
 
 
 def text_for(test: Test, choose: Choose) -> str:
-    """A text that passes the test."""
+    """A text that passes the test, with gaps where anything may stand."""
     match test:
         case Text(relation, value, cased):
             shown = value if cased or choose(3) else value.swapcase()
-            before = "" if relation in {Relation.EQUALS, Relation.STARTSWITH} else _filler(choose)
-            after = "" if relation in {Relation.EQUALS, Relation.ENDSWITH} else _filler(choose)
+            before = "" if relation in {Relation.EQUALS, Relation.STARTSWITH} else _GAP
+            after = "" if relation in {Relation.EQUALS, Relation.ENDSWITH} else _GAP
             return before + shown + after
         case Wildcard(parts):
-            fillers = {Glob.ANY: _filler(choose), Glob.ONE: "x"}
+            fillers = {Glob.ANY: _GAP, Glob.ONE: "x"}
             return "".join(fillers[part] if isinstance(part, Glob) else part for part in parts)
         case Regex(pattern):
-            return _match_of(list(parser.parse(pattern)))
+            return _GAP * ("^" not in pattern) + _match_of(list(parser.parse(pattern))) + _GAP * ("$" not in pattern)
         case Cidr(network):
             return str(ipaddress.ip_network(network)[1])
         case Number(compare, value):
