@@ -28,7 +28,7 @@ _WORDS = r"(?:pass(?:word|wd|phrase|wort)?|pwd|secret|token|api[_-]?key|access[_
 _FOLDER = r"/(?:etc|home|root|usr|var|opt|tmp|run|srv|mnt|proc|dev)/"
 DEFAULT_PATTERNS: Final = (
     # --password=x, PGPASSWORD=x, ?token=x; not passwd:/etc/passwd, nor PWD=/home/x
-    rf"(?i){_WORDS}(?:=|:\s*)(?!{_FOLDER})(?P<secret>[^\s&;'\"|]+)",
+    rf"(?i)(?<!/etc/){_WORDS}(?:=|:\s*)(?!{_FOLDER})(?P<secret>[^\s&;'\"|]+)",
     # --api-key x, but not: passwd root
     rf"(?i)\s--?[\w-]*{_WORDS}\s+(?P<secret>[^\s-]\S*)",
     r"\b(?:mysql\w*|mariadb[\w-]*)\s(?:.*?\s)?-p(?P<secret>\S+)",

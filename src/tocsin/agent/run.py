@@ -76,6 +76,7 @@ class Agent:
             signal.signal(number, self._stop_soon)
         self._shipper.start()
         try:
+            session = self._tick(session)
             while not self._stopping:
                 session = self._step(session)
         finally:
@@ -110,9 +111,9 @@ class Agent:
         """What is done once a second, whatever happens."""
         self._ticked_at = time.monotonic()
         self._batcher.add(self._capture.expire(_now_ms()))
+        self._load_rules(session)
         status = session.control.status()
         self._count_losses(session, status)
-        self._load_rules(session)
         self._spool.tick()
         self._tell_health(session, status)
         self._health.write(self._config.state_dir)

@@ -41,6 +41,7 @@ class Spool:
         self._changed = threading.Condition()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._segments = open_segments(folder)
+        self._acknowledged = _read_pair(folder / ACKNOWLEDGED_FILE)
         self._waiting = deque(self._load(identity))
         last = max((entry for segment in self._segments for entry in segment.entries), key=Entry.place, default=None)
         self.position = ChainPosition(
@@ -52,7 +53,6 @@ class Spool:
             previous=last.hash if last else b"",
         )
         self._synced_at = time.monotonic()
-        self._acknowledged = (-1, 0)
 
     def _load(self, identity: Identity) -> list[Entry]:
         """Entries that the server may not have, without those of another identity, which it would refuse."""
@@ -61,7 +61,7 @@ class Spool:
             if any(entry.sender != (identity.org, identity.agent_id) for entry in segment.entries):
                 segment.delete()
                 self._segments.remove(segment)
-        reached = _read_pair(self._folder / ACKNOWLEDGED_FILE)
+        reached = self._acknowledged
         return [entry for segment in self._segments for entry in segment.entries if entry.place() >= reached]
 
     def _next_epoch(self, last_epoch: int) -> int:

@@ -1,0 +1,210 @@
+"""Batches reach a real server once, whatever it answers on the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.receiving import Server
+from tocsin.agent import ship
+from tocsin.agent.config import SpoolSettings
+from tocsin.agent.health import Health
+from tocsin.agent.identity import Identity
+from tocsin.agent.ship import Shipper
+from tocsin.agent.spool import Spool
+from tocsin.agent.transport import Transport
+from tocsin.model.errors import InvalidSetting, Unreachable
+from tocsin.model.event import Event
+from tocsin.model.wire import encode_sections, seal
+
+KEY = Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that knows the key."""
+    server = Server()
+    server.key = KEY.public_key()
+    with server.listening():
+        yield server
+
+
+class Sender:
+    """A spool and its shipper."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        identity = Identity(url, "acme", "a1")
+        self.health = Health("test")
+        self.spool = Spool(folder, SpoolSettings(), identity, KEY, "boot")
+        self.shipper = Shipper(self.spool, Transport(url), identity, KEY, self.health)
+
+    def send(self, batches: int) -> None:
+        for i in range(batches):
+            sections = encode_sections([Event(1007, {"time": i})])
+            self.spool.append(*seal(sections, self.spool.position, KEY, created_at=0))
+
+    def ill(self) -> str:
+        module = self.health.snapshot().modules.get("ship")
+        return "" if module is None or module.healthy else module.reason
+
+
+def _eventually(condition: Callable[[], bool], within_s: float = 10) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((503, b'{"detail": "the log is full"}'), "the server answered 503 the log is full"),
+        ((429, b""), "the server answered 429"),
+        ((200, b"<html>welcome</html>"), "is not a receipt; is the URL Tocsin's?"),
+        ((200, b'{"epoch": 0, "next": 0}'), "acknowledged only up to batch 0"),
+        ((401, b'{"detail": "not enrolled"}'), "does not accept this agent: not enrolled; enrol it again"),
+        ((403, b""), "does not accept this agent: 403"),
+    ],
+)
+def test_a_batch_is_sent_again_until_it_is_taken(
+    tmp_path: Path, server: Server, answer: tuple[int, bytes], reason: str
+) -> None:
+    """A failure is named in the health, and costs neither a batch nor the order."""
+    sender = Sender(tmp_path, server.url)
+    server.answers = [answer]
+    sender.send(3)
+    sender.shipper.start()
+    _eventually(lambda: reason in sender.ill())
+    _eventually(lambda: sender.spool.waiting == 0)
+    sender.shipper.stop(1)
+    assert [header.sequence for header in server.headers] == [0, 1, 2]
+    assert sender.health.snapshot().modules["ship"].healthy
+    assert sender.health.snapshot().counters["shipped"] == 3
+
+
+def test_a_server_that_is_away_gets_everything_when_it_is_back(tmp_path: Path) -> None:
+    """While connections are refused the batches wait; then all of them arrive, in order."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sender = Sender(tmp_path, f"http://127.0.0.1:{port}")
+    sender.send(4)
+    sender.shipper.start()
+    _eventually(lambda: "did not answer" in sender.ill())
+    assert not sender.shipper.online
+    server = Server()
+    server.key = KEY.public_key()
+    with server.listening(port):
+        _eventually(lambda: sender.spool.waiting == 0)
+        sender.shipper.stop(1)
+    assert [header.sequence for header in server.headers] == [0, 1, 2, 3]
+
+
+def test_a_conflict_goes_on_in_a_later_epoch(tmp_path: Path, server: Server) -> None:
+    """An agent whose state was set back signs what waits anew, and loses nothing."""
+    sender = Sender(tmp_path, server.url)
+    server.answers = [(409, b'{"detail": "epoch 0 is over"}')]
+    sender.send(2)
+    before = int(time.time())
+    sender.shipper.start()
+    _eventually(lambda: sender.spool.waiting == 0)
+    sender.shipper.stop(1)
+    assert [header.sequence for header in server.headers] == [0, 1]
+    assert all(header.epoch >= before for header in server.headers)
+    assert len(server.events) == 2
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_batch_that_is_refused_for_good_leaves_its_tombstone(tmp_path: Path, server: Server, status: int) -> None:
+    """It is counted, its signed header still arrives, and the next batch follows."""
+    sender = Sender(tmp_path, server.url)
+    server.answers = [(status, b"")]
+    sender.send(2)
+    sender.shipper.start()
+    _eventually(lambda: sender.spool.waiting == 0)
+    sender.shipper.stop(1)
+    assert [header.sequence for header in server.headers] == [0, 1]
+    assert len(server.events) == 1
+    assert sender.health.snapshot().counters["refused"] == 1
+
+
+def test_the_health_is_reported_signed(tmp_path: Path, server: Server) -> None:
+    """The server hears how the agent is."""
+    sender = Sender(tmp_path, server.url)
+    sender.health.well("audit")
+    sender.shipper.start()
+    _eventually(lambda: bool(server.health))
+    sender.shipper.stop(1)
+    assert server.health[0]["modules"] == {"audit": {"healthy": True, "reason": ""}}
+
+
+def test_stopping_does_not_wait_for_a_server_that_is_away(tmp_path: Path) -> None:
+    """What is not sent stays in the spool."""
+    sender = Sender(tmp_path, "http://127.0.0.1:9")
+    sender.send(1)
+    sender.shipper.start()
+    _eventually(lambda: not sender.shipper.online)
+    began = time.monotonic()
+    sender.shipper.stop(3)
+    assert time.monotonic() - began < 2
+    assert sender.spool.waiting == 1
+    assert ship.LONGEST_PAUSE_S > 3
+
+
+def _authority() -> tuple[str, bytes]:
+    """A self-signed certificate for 127.0.0.1 as PEM, and the certificate with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tocsin test")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem.decode(), pem + private
+
+
+def test_only_the_enrolled_authority_is_trusted(tmp_path: Path) -> None:
+    """Over TLS the server must have a certificate of the authority that enrolment named, and of no other."""
+    pem, both = _authority()
+    (tmp_path / "server.pem").write_bytes(both)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server = Server()
+    with server.listening():
+        assert server._http is not None
+        server._http.socket = context.wrap_socket(server._http.socket, server_side=True)
+        url = server.url.replace("http:", "https:")
+        trusting = Transport(url, pem)
+        assert trusting.post("/ingest/enroll", b'{"token": "bad"}', {}).status == 403
+        trusting.close()
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            Transport(url, _authority()[0]).post("/ingest/enroll", b"{}", {})
+
+
+def test_a_server_must_be_a_url() -> None:
+    """A host without a scheme is refused with an example."""
+    with pytest.raises(InvalidSetting, match="such as https://"):
+        Transport("tocsin.example:8321")
