@@ -74,7 +74,7 @@ class House:
             seen.extend(messages)
             if messages:
                 connection.execute(
-                    sa.insert(org), [{"id": message, "name": "", "created_at": 0} for message in messages]
+                    sa.insert(org), [{"id": message, "name": "", "created_at": 0} for message in set(messages)]
                 )
 
         return StateSink(self.state, "detect", self.log.partitions, judge, record, self.clock)

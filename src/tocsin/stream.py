@@ -15,13 +15,12 @@ from typing import Protocol
 import structlog
 
 from tocsin import metrics
-from tocsin.columnar.check import check
+from tocsin.columnar.decode import decode
 from tocsin.columnar.frame import Batch
-from tocsin.model.errors import BadInput, Fenced, InvalidBatch, TryLater
-from tocsin.model.wire import decode_body, decode_envelope
+from tocsin.model.errors import BadInput, Fenced, TryLater
 from tocsin.ports import EventLog, LakePosition, LogEntry
 
-__all__ = ["Refuse", "Runner", "Sink", "decode"]
+__all__ = ["Refuse", "Runner", "Sink"]
 
 _log = structlog.get_logger(__name__)
 
@@ -144,23 +143,3 @@ class Runner:
     def _measure(self) -> None:
         behind = sum(self._log.bounds(partition)[1] - offset for partition, offset in self._offsets.items())
         metrics.LAG.labels(self._sink.name).set(behind)
-
-
-def decode(entry: LogEntry) -> Batch:
-    """Open a log entry as far as columns; a tombstone has none.
-
-    Raises:
-        InvalidBatch: it cannot be read, is not the batch that the log's index says, or does not fit the schema.
-    """
-    envelope, header = decode_envelope(entry.payload)
-    if (header.org, header.origin, header.epoch, header.sequence) != (
-        entry.org,
-        entry.origin,
-        entry.epoch,
-        entry.sequence,
-    ):
-        raise InvalidBatch(f"batch {header.sequence} of {header.origin} is filed as {entry.sequence} of {entry.origin}")
-    sections = decode_body(envelope, header)
-    if envelope.body:
-        check(header, sections)
-    return entry, header, sections

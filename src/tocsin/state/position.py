@@ -15,7 +15,7 @@ from tocsin.ports import LakePosition
 from tocsin.state.insert import insert
 from tocsin.state.tables import consumer_offset, consumer_taken
 
-__all__ = ["claim", "commit_position", "generation", "read_position"]
+__all__ = ["claim", "commit_position", "generation", "read_offsets", "read_position"]
 
 
 def claim(connection: sa.Connection, consumer: str, partitions: Iterable[int], now_ms: int) -> int:
@@ -45,18 +45,18 @@ def generation(connection: sa.Connection, consumer: str) -> int:
 
 def read_position(connection: sa.Connection, consumer: str) -> LakePosition:
     """Up to where the consumer's output holds the log; partitions that it never claimed are absent."""
-    offsets = sa.select(consumer_offset.c.partition, consumer_offset.c.offset)
-    taken = sa.select(consumer_taken)
+    taken = connection.execute(sa.select(consumer_taken).where(consumer_taken.c.consumer == consumer))
     return LakePosition(
-        {
-            row.partition: row.offset
-            for row in connection.execute(offsets.where(consumer_offset.c.consumer == consumer))
-        },
-        {
-            f"{row.org}/{row.origin}": (row.epoch, row.sequence)
-            for row in connection.execute(taken.where(consumer_taken.c.consumer == consumer))
-        },
+        read_offsets(connection, consumer),
+        {f"{row.org}/{row.origin}": (row.epoch, row.sequence) for row in taken},
     )
+
+
+def read_offsets(connection: sa.Connection, consumer: str) -> dict[int, int]:
+    """The offsets of `read_position` alone, which cost nothing however many origins there are."""
+    offsets = sa.select(consumer_offset.c.partition, consumer_offset.c.offset)
+    rows = connection.execute(offsets.where(consumer_offset.c.consumer == consumer))
+    return {row.partition: row.offset for row in rows}
 
 
 def commit_position(
