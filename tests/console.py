@@ -97,8 +97,11 @@ def _agent(name: str, now: int, quiet_ms: int) -> dict[str, object]:
         "public_key": b"",
         "enrolled_at": now - 86_400_000,
         "last_seen_at": now - quiet_ms,
-        "host": {"os.name": "Debian GNU/Linux 12", "os.kernel_release": "6.1.0-28-amd64"},
-        "health": {"mode": "owner", "events": 184_220, "lost": 0},
+        "host": {"os": "Debian GNU/Linux 12 (bookworm)", "kernel": "6.1.0-28-amd64"},
+        "health": {
+            "modules": {"audit": {"healthy": True, "reason": ""}, "ship": _shipping(quiet_ms)},
+            "counters": {"events": 184_220 + quiet_ms, "kernel_lost": 0, "spool_overflow": 0, "serial_gaps": 0},
+        },
     }
 
 
@@ -113,9 +116,11 @@ def served(console: Console) -> Iterator[str]:
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def new_console(folder: Path) -> Console:
@@ -126,3 +131,9 @@ def new_console(folder: Path) -> Console:
 def another(finding: Finding, n: int) -> Finding:
     """The same finding by another rule: a new alert."""
     return msgspec.structs.replace(finding, rule_id=f"{finding.rule_id}-{n}", title=f"{finding.title} ({n})")
+
+
+def _shipping(quiet_ms: int) -> dict[str, object]:
+    if quiet_ms < 60_000:
+        return {"healthy": True, "reason": ""}
+    return {"healthy": False, "reason": "the server did not answer within 5 s"}

@@ -106,9 +106,11 @@ def _delivering(engine: sa.Engine, client: httpx.Client) -> Iterator[Delivery]:
     delivery = Delivery(engine, _webhooks(client), Wall())
     thread = threading.Thread(target=delivery.run)
     thread.start()
-    yield delivery
-    delivery.stop()
-    thread.join(20)
+    try:
+        yield delivery
+    finally:
+        delivery.stop()
+        thread.join(20)
     assert not thread.is_alive()
 
 

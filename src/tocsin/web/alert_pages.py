@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tocsin.alert.change import acknowledge, close
-from tocsin.alert.read import LEVELS, STATUSES, Alert, Evidence, Filter, counts, evidence, page, show
+from tocsin.alert.read import LEVELS, STATUSES, Alert, Evidence, Filter, counts, evidence, glimpses, page, show
 from tocsin.alert.tree import process_tree
 from tocsin.api.auth import Caller
 from tocsin.state.engine import reading
@@ -65,11 +65,13 @@ class _AlertPages:
         with reading(self._backend.engine) as connection:
             found = page(connection, caller.org, wanted, cursor=request.query_params.get("cursor", ""))
             by_status = counts(connection, caller.org, wanted)
+            seen = glimpses(connection, caller.org, [alert.id for alert in found.alerts])
         return self._pages.page(
             caller,
             "alerts.html",
             alerts=found.alerts,
             cursor=found.cursor,
+            glimpses=seen,
             wanted=wanted,
             counts=by_status,
             levels=LEVELS,

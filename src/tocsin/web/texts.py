@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from markupsafe import Markup, escape
 
-__all__ = ["FILTERS", "ago", "clock", "count", "day", "iso", "json_text", "marked", "span"]
+__all__ = ["FILTERS", "ago", "clock", "count", "day", "hour", "iso", "json_text", "marked", "span", "tick"]
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
 _JUST_NOW_MS = 5 * _SECOND
@@ -27,6 +27,18 @@ def iso(time_ms: int) -> str:
 def clock(time_ms: int) -> str:
     """Time of day to the millisecond: 19:01:18.123."""
     return _utc(time_ms).strftime("%H:%M:%S.") + f"{time_ms % 1000:03}"
+
+
+def hour(time_ms: int) -> str:
+    """Time of day to the minute: 19:01."""
+    return f"{_utc(time_ms):%H:%M}"
+
+
+def tick(time_ms: int, shown_ms: int) -> str:
+    """A time on an axis, as exact as the axis is long."""
+    if shown_ms > 2 * _DAY:
+        return f"{_utc(time_ms):%-d %b}"
+    return hour(time_ms) if shown_ms > 10 * _MINUTE else f"{_utc(time_ms):%H:%M:%S}"
 
 
 def day(time_ms: int) -> str:
@@ -72,8 +84,10 @@ FILTERS = {
     "clock": clock,
     "count": count,
     "day": day,
+    "hour": hour,
     "iso": iso,
     "json_text": json_text,
     "marked": marked,
     "span": span,
+    "tick": tick,
 }
