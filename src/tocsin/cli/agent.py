@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tocsin.agent import main as agent_main
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
-from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import make_enrolment_token, open_server_state
 
 __all__ = ["app"]
 
@@ -21,6 +18,8 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 def _pass_on(name: str, summary: str) -> None:
     @app.command(name, help=summary, context_settings=_PASS_ON)
     def command(context: typer.Context) -> None:
+        from tocsin.agent import main as agent_main
+
         code = agent_main.main([name, *context.args])
         if code:
             raise typer.Exit(code)
@@ -41,6 +40,9 @@ def token(
     as_json: JsonOption = False,
 ) -> None:
     """Make a token that lets a host enrol, and print the command to run there."""
+    from tocsin.wiring.clock import SystemClock
+    from tocsin.wiring.first_start import make_enrolment_token, open_server_state
+
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()
     made = make_enrolment_token(open_server_state(settings, now), settings.org, uses=uses, hours=hours, now_ms=now)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from tocsin.alert import change, read
-from tocsin.alert.read import Alert, Evidence, Filter
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 from tocsin.model.errors import BadInput
-from tocsin.state.engine import reading
-from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from rich.table import Table
+
+    from tocsin.alert.read import Alert, Evidence
+    from tocsin.config import Settings
 
 __all__ = ["app"]
 
 app = typer.Typer(help="The alert queue.", no_args_is_help=True)
+_STATUSES = ("open", "acknowledged", "closed", "all")
 KeyArgument = Annotated[str, typer.Argument(help="The alert's id.")]
 WhoOption = Annotated[str, typer.Option("--as", help="Who does this; the login name if nobody is named.")]
 
@@ -35,13 +36,18 @@ def list_alerts(
     as_json: JsonOption = False,
 ) -> None:
     """List alerts, newest first."""
-    if status not in (*read.STATUSES, "all"):
-        raise BadInput(f"status {status!r} is not known; known are {', '.join(read.STATUSES)} and all")
+    from rich.console import Console
+
+    from tocsin.alert.read import Filter, page
+    from tocsin.state.engine import reading
+
+    if status not in _STATUSES:
+        raise BadInput(f"status {status!r} is not known; known are {', '.join(_STATUSES)}")
     settings = existing_settings(config, data_dir)
-    engine = open_server_state(settings, SystemClock().now_ms())
+    engine, _ = _opened(settings)
     wanted = Filter() if status == "all" else Filter(status=status)
     with reading(engine) as connection:
-        found = read.page(connection, settings.org, wanted, limit=limit).alerts
+        found = page(connection, settings.org, wanted, limit=limit).alerts
     if as_json:
         for alert in found:
             typer.echo(msgspec.json.encode(alert))
@@ -56,8 +62,12 @@ def show(
     key: KeyArgument, config: ConfigOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False
 ) -> None:
     """Show one alert: why it fired, and on what."""
+    from tocsin.alert import read
+    from tocsin.state.engine import reading
+
     settings = existing_settings(config, data_dir)
-    with reading(open_server_state(settings, SystemClock().now_ms())) as connection:
+    engine, _ = _opened(settings)
+    with reading(engine) as connection:
         alert = read.show(connection, settings.org, key)
         evidence = read.evidence(connection, settings.org, key)
     if as_json:
@@ -69,9 +79,11 @@ def show(
 @app.command()
 def ack(key: KeyArgument, config: ConfigOption = None, data_dir: DataDirOption = None, who: WhoOption = "") -> None:
     """Acknowledge an alert: somebody looks at it."""
+    from tocsin.alert import change
+
     settings = existing_settings(config, data_dir)
-    now = SystemClock().now_ms()
-    with open_server_state(settings, now).begin() as connection:
+    engine, now = _opened(settings)
+    with engine.begin() as connection:
         change.acknowledge(connection, settings.org, key, who or getpass.getuser(), now)
     typer.echo(f"{key} acknowledged")
 
@@ -85,14 +97,27 @@ def close(
     who: WhoOption = "",
 ) -> None:
     """Close an alert with a reason."""
+    from tocsin.alert import change
+
     settings = existing_settings(config, data_dir)
-    now = SystemClock().now_ms()
-    with open_server_state(settings, now).begin() as connection:
+    engine, now = _opened(settings)
+    with engine.begin() as connection:
         change.close(connection, settings.org, key, who or getpass.getuser(), reason, now)
     typer.echo(f"{key} closed")
 
 
+def _opened(settings: Settings) -> tuple[sa.Engine, int]:
+    """The state, and what time it is (ms)."""
+    from tocsin.wiring.clock import SystemClock
+    from tocsin.wiring.first_start import open_server_state
+
+    now = SystemClock().now_ms()
+    return open_server_state(settings, now), now
+
+
 def _table(alerts: list[Alert]) -> Table:
+    from rich.table import Table
+
     table = Table("Id", "Level", "Last seen (UTC)", "Host", "Events", "Status", "Title", box=None)
     for alert in alerts:
         last = _time(alert.last_event_at)
@@ -101,6 +126,8 @@ def _table(alerts: list[Alert]) -> Table:
 
 
 def _print_alert(alert: Alert, evidence: list[Evidence]) -> None:
+    from rich.console import Console
+
     console = Console()
     console.print(f"[bold]{alert.title}[/bold]", highlight=False)
     console.print(f"{alert.level} · {alert.rule_title} · {alert.hostname} · {alert.status}", highlight=False)

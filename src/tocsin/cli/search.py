@@ -10,14 +10,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tocsin.api.search import condition_of, document
 from tocsin.cli.period import milliseconds
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 from tocsin.model.schema import CLASSES
-from tocsin.ports import Selection
-from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state
-from tocsin.wiring.storage import open_storage
 
 __all__ = ["add_to"]
 
@@ -42,7 +37,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def search(
-    where: Annotated[str, typer.Argument(help="SQL boolean expression, e.g. \"process.name = 'nc'\"; empty: all.")] = "",
+    where: Annotated[
+        str, typer.Argument(help="SQL boolean expression, e.g. \"process.name = 'nc'\"; empty: all.")
+    ] = "",
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
     last: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")] = "24h",
@@ -51,9 +48,16 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find events; prints a line each, or with --json the whole event in OCSF's nested form, newest first."""
+    from tocsin.api.search import document
+    from tocsin.conditions.parse_sql import parse_filter
+    from tocsin.ports import Selection
+    from tocsin.wiring.clock import SystemClock
+    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.storage import open_storage
+
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()
-    condition = condition_of(where)
+    condition = parse_filter(where)
     wanted = Selection(settings.org, now - milliseconds(last), now + 60_000, condition, limit=limit)
     with closing(open_storage(settings, open_server_state(settings, now))) as storage:
         if count:

@@ -11,9 +11,8 @@ from typing import Annotated
 import typer
 
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
-from tocsin.config import Settings, load_settings
+from tocsin.config import load_settings
 from tocsin.model.errors import BadInput
-from tocsin.wiring.log_format import configure_log
 
 __all__ = ["add_to"]
 
@@ -36,7 +35,8 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """Start everything on this machine; print the URL and the first-login token; run until interrupted."""
-    from tocsin.wiring.up import Up  # noqa: PLC0415 -- other commands need not load a server
+    from tocsin.wiring.log_format import configure_log
+    from tocsin.wiring.up import Up
 
     configure_log()
     settings = load_settings(config, data_dir=data_dir, host=host, port=port, webhook_url=webhook_url)
@@ -64,18 +64,18 @@ def serve(
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no part of Tocsin; parts are {', '.join(ROLES)}")
+    from tocsin.wiring.log_format import configure_log
+
     configure_log()
     settings = load_settings(config, data_dir=data_dir, host=host, port=port)
-    _serve(settings, set(roles))
+    if {"gateway", "api"} & set(roles):
+        from tocsin.wiring import server
 
-
-def _serve(settings: Settings, roles: set[str]) -> None:
-    from tocsin.wiring import consumers, server  # noqa: PLC0415 -- other commands need not load a server
-
-    if roles & {"gateway", "api"}:
-        server.run(settings, roles)
+        server.run(settings, set(roles))
         return
+    from tocsin.wiring import consumers
+
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    consumers.run(settings, roles, stop)
+    consumers.run(settings, set(roles), stop)

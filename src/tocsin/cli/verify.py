@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tocsin.cli.period import milliseconds
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
-from tocsin.ingest.coverage import Coverage, coverage
-from tocsin.state.engine import reading
-from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tocsin.ingest.coverage import Coverage
 
 __all__ = ["add_to"]
 
@@ -36,6 +35,13 @@ def verify(
 
     Exit code 1 if a batch is missing or does not follow the one before it.
     """
+    from rich.console import Console
+
+    from tocsin.ingest.coverage import coverage
+    from tocsin.state.engine import reading
+    from tocsin.wiring.clock import SystemClock
+    from tocsin.wiring.first_start import open_server_state
+
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()
     with reading(open_server_state(settings, now)) as connection:
@@ -52,6 +58,8 @@ def verify(
 
 
 def _table(hours: list[Coverage]) -> Table:
+    from rich.table import Table
+
     table = Table("Host", "Agent", "Hour (UTC)", "Batches", "Events", "Coverage", "Chain", "Not kept", box=None)
     for hour in hours:
         start = datetime.fromtimestamp(hour.hour / 1000, UTC).strftime("%Y-%m-%d %H:%M")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from tocsin import web
+from tocsin.api.app import app as api_app
 from tocsin.api.auth import identify
 from tocsin.api.backend import Backend
 from tocsin.config import Settings
@@ -28,6 +28,7 @@ from tocsin.ingest.senders import Senders
 from tocsin.model.errors import NotAllowed
 from tocsin.ports import Clock
 from tocsin.state.engine import reading
+from tocsin.web.app import app as web_app
 from tocsin.wiring.chains import restore_chains
 from tocsin.wiring.clock import SystemClock
 from tocsin.wiring.first_start import open_server_state, server_key
@@ -73,16 +74,18 @@ def _application(
 
     if "gateway" in roles:
         routes += _ingest(settings, engine, storage, appender, clock, ca_pem)
-    if "api" in roles:
-        backend = Backend(engine, storage.query, clock, settings.org, secure_cookies=not settings.loopback)
-        routes.append(Mount("/", app=web.app(backend)))
 
     @asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:
         yield
         appender.close()
 
-    return Starlette(routes=routes, lifespan=lifespan)
+    if "api" not in roles:
+        return Starlette(routes=routes, lifespan=lifespan)
+    backend = Backend(engine, storage.query, clock, settings.org, secure_cookies=not settings.loopback)
+    console = web_app(backend, beside=[*routes, Mount("/api/v1", api_app(backend))])
+    console.router.lifespan_context = lifespan
+    return console
 
 
 def _ingest(

@@ -1,0 +1,168 @@
+"""Ingest to lake with detection on: how many events per second become durable, judged and stored on this machine.
+
+A hundred enrolled agents send signed batches of at most 250 ms of activity, 40 % of command lines fresh. The batches
+are sealed before the clock starts, so that the senders' own work does not count against the server; the clock stops
+when the detector and the lake have both committed the last batch. Then every event is counted in the lake.
+
+    python benchmarks/ingest.py [--seconds 30] [--rate 20000] [--rules FOLDER...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import random
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fleet import SEED, Sender, activity, enrol, now_ms
+from report import table
+from tocsin.state.engine import open_state
+from tocsin.testing import Installation, installed
+from tocsin.wiring.first_start import make_enrolment_token
+
+AGENTS = 100
+BATCH_MS = 250
+CONNECTIONS = 8
+DRAIN_S = 120.0
+
+
+def sealed(senders: list[Sender], rate: int, seconds: int) -> list[list[bytes]]:
+    """Batches by the tick at which they are sent: every sender one batch a tick."""
+    rng = random.Random(SEED)  # noqa: S311 -- a pinned load
+    rows = rate * BATCH_MS // 1000 // len(senders)
+    start = now_ms()
+    return [
+        [sender.seal(list(activity(rng, rows, start + tick * BATCH_MS)), start + tick * BATCH_MS) for sender in senders]
+        for tick in range(seconds * 1000 // BATCH_MS)
+    ]
+
+
+def send(url: str, ticks: list[list[bytes]]) -> list[float]:
+    """Send every tick's batches at its time over a few kept connections; gives the time of each answer."""
+    parts = urlsplit(url)
+    latencies: list[float] = []
+    start = time.monotonic()
+
+    def run(lane: int) -> None:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        for number, batches in enumerate(ticks):
+            time.sleep(max(0.0, start + number * BATCH_MS / 1000 - time.monotonic()))
+            for batch in batches[lane::CONNECTIONS]:
+                before = time.monotonic()
+                connection.request("POST", "/ingest/batch", batch)
+                answer = connection.getresponse()
+                said = answer.read()
+                if answer.status != 200:
+                    raise RuntimeError(f"the server answered {answer.status}: {said!r}")
+                latencies.append(time.monotonic() - before)
+        connection.close()
+
+    lanes = [threading.Thread(target=run, args=(lane,)) for lane in range(CONNECTIONS)]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+    return latencies
+
+
+def wait_until_stored(data_dir: Path) -> None:
+    """Return when detector and lake have committed everything that the log holds."""
+    deadline = time.monotonic() + DRAIN_S
+    while not _stored(data_dir):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not stored within {DRAIN_S} s after the last batch")
+        time.sleep(0.1)
+
+
+def _stored(data_dir: Path) -> bool:
+    with sqlite3.connect(f"file:{data_dir / 'log.db'}?mode=ro", uri=True) as log:
+        ends = dict(log.execute("SELECT partition, offset FROM next_offset"))
+    with sqlite3.connect(f"file:{data_dir / 'state.db'}?mode=ro", uri=True) as state:
+        rows = state.execute("SELECT consumer, partition, offset FROM consumer_offset").fetchall()
+    taken = {(consumer, partition): offset for consumer, partition, offset in rows}
+    return all(taken.get((consumer, p), 0) >= end for consumer in ("detector", "lake") for p, end in ends.items())
+
+
+def cpu_seconds(installation: Installation) -> dict[str, float]:
+    """CPU time of the processes of an installation, by role."""
+    spent = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            command = (path.parent / "cmdline").read_bytes().decode().split("\0")
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if os.fspath(installation.data_dir) in command and "serve" in command:
+            role = "+".join(part for part in command[command.index("serve") + 1 :] if part.isalpha())
+            spent[role] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
+def lake_bytes(data_dir: Path) -> int:
+    """Size of all data files of the lake."""
+    return sum(path.stat().st_size for path in data_dir.rglob("*.parquet"))
+
+
+def measure(rate: int, seconds: int, rules: Sequence[Path], folder: Path) -> list[str]:
+    """One run; a row of the table."""
+    listed = ", ".join(f'"{path}"' for path in rules)
+    with installed(folder, "--no-agent", settings=f"rules = [{listed}]\nlake_flush_s = 5\n") as installation:
+        parts = urlsplit(installation.url)
+        engine = open_state(f"sqlite:///{installation.data_dir / 'state.db'}")
+        token = make_enrolment_token(engine, "default", uses=AGENTS, hours=1, now_ms=now_ms())
+        ticks = sealed(enrol(parts.hostname or "", parts.port or 0, token, AGENTS), rate, seconds)
+        wanted = rate * BATCH_MS // 1000 // AGENTS * AGENTS * len(ticks)
+        before, start = cpu_seconds(installation), time.monotonic()
+        latencies = sorted(send(installation.url, ticks))
+        sent_s = time.monotonic() - start
+        wait_until_stored(installation.data_dir)
+        took_s = time.monotonic() - start
+        after = cpu_seconds(installation)
+        counted = int(installation.tocsin("search", "--count", "--last", "1d").stdout)
+        if counted != wanted:
+            raise RuntimeError(f"{wanted} events were acknowledged, {counted} are stored")
+        spent = {role: after[role] - before.get(role, 0.0) for role in after}
+        size = lake_bytes(installation.data_dir)
+    return [
+        f"{rate:,}",
+        f"{wanted:,}",
+        f"{wanted / sent_s:,.0f}",
+        f"{wanted / took_s:,.0f}",
+        f"{latencies[len(latencies) // 2] * 1000:.0f} / {latencies[int(len(latencies) * 0.99)] * 1000:.0f}",
+        ", ".join(f"{role} {1e6 * s / wanted:.0f}" for role, s in sorted(spent.items())),
+        f"{size / wanted:.0f}",
+    ]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--rate", type=int, nargs="+", default=[20_000])
+    parser.add_argument("--rules", type=Path, nargs="*", default=[])
+    chosen = parser.parse_args()
+    rows = []
+    for rate in chosen.rate:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(measure(rate, chosen.seconds, chosen.rules, Path(folder)))
+    head = [
+        "offered /s",
+        "events",
+        "acknowledged /s",
+        "stored /s",
+        "answer p50 / p99 ms",
+        "CPU us/event",
+        "lake B/event",
+    ]
+    print(table(f"Ingest to lake, {AGENTS} agents, {len(chosen.rules)} rule folders", head, rows))
+
+
+if __name__ == "__main__":
+    main()
