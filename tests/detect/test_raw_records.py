@@ -55,7 +55,9 @@ def _records(draft: Draft) -> list[tuple[str, dict[str, str]]]:
     for record in draft.records:
         fields = {key: value for key, value in record.items() if key != "type"}
         kind = record.get("type", _kind_of(fields)).upper()
-        if kind in {"SYSCALL", "EXECVE"}:
+        if kind == "EXECVE":
+            _add_arguments(merged.setdefault(kind, {}), fields)
+        elif kind == "SYSCALL":
             merged.setdefault(kind, {}).update(fields)
         else:
             others.append((kind, path("/etc/file", "NORMAL") | fields if kind == "PATH" else fields))
@@ -65,6 +67,13 @@ def _records(draft: Draft) -> list[tuple[str, dict[str, str]]]:
     if "EXECVE" in merged:
         kernel.append(("EXECVE", _execve(merged["EXECVE"])))
     return kernel + others
+
+
+def _add_arguments(arguments: dict[str, str], fields: dict[str, str]) -> None:
+    """A program starts with one list of arguments: what one selection asks for must not displace another's."""
+    for key, value in fields.items():
+        free = key if key not in arguments else f"a{max(int(name[1:]) for name in arguments) + 1}"
+        arguments[free] = value
 
 
 def _kind_of(fields: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from tocsin.model.event import Event, Json, nest
 from tocsin.model.finding import Finding
 from tocsin.model.rule import Rule
 
-__all__ = ["Engine", "fill_title"]
+__all__ = ["Engine", "fill_title", "title_fields"]
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 
@@ -85,11 +85,15 @@ def _finding(rule: Rule, event: Event, nested: dict[str, Json]) -> Finding:
 
 def fill_title(rule: Rule, event: Event) -> str:
     """The rule's title template with the event's values in it; the plain title if the event lacks one of them."""
-    paths = _PLACEHOLDER.findall(rule.title_template)
-    found = {path: _first(event, path) for path in paths}
+    found = {path: _first(event, path) for path in title_fields(rule)}
     if not rule.title_template or not all(found.values()):
         return rule.title
     return _PLACEHOLDER.sub(lambda placeholder: found[placeholder[1]], rule.title_template)
+
+
+def title_fields(rule: Rule) -> list[str]:
+    """The paths that the rule's title template names."""
+    return _PLACEHOLDER.findall(rule.title_template)
 
 
 def _first(event: Event, path: str) -> str:

@@ -34,6 +34,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     where: dict[str, tuple[str, ...]] = {}
     fields: dict[str, tuple[str, ...]] = {}
     values: dict[str, dict[str, str]] = {}
+    unfilled: tuple[str, ...] = ()
     others: Others = Others.ATTRIBUTE
     group_by: tuple[str, ...] = DEFAULT_GROUP_BY
 
@@ -71,4 +72,4 @@ def find_mapping(source: LogSource) -> Mapping:
     for mapping in _mappings():
         if mapping.fits(source):
             return mapping
-    raise InvalidRule(f"log source {source} has no mapping to events")
+    raise InvalidRule(f"logsource {source} has no mapping to events")

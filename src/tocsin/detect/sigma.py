@@ -26,17 +26,19 @@ from tocsin.model.rule import DEFAULT_WINDOW_MS, LEVELS, LogSource, Rule
 __all__ = ["Document", "documents", "load_rule"]
 
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
+_LONG_NAME: Final = 3
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One YAML document of a rule file, and the lines where it and its selections start."""
+    """One YAML document of a rule file, and the lines where its parts start."""
 
     content: dict[str, object]
     path: str
     line: int
     selections: dict[str, int]
+    fields: dict[str, int]  # where a field is first named in the detection
     keys: dict[str, int]
 
 
@@ -77,7 +79,21 @@ def _document(loader: yaml.CSafeLoader, path: str) -> Document:
     keys = _lines(node)
     detection = next((value for key, value in node.value if key.value == "detection"), None)
     selections = _lines(detection) if isinstance(detection, yaml.MappingNode) else {}
-    return Document({str(key): value for key, value in content.items()}, path, line, selections, keys)
+    fields: dict[str, int] = {}
+    for name, at in _named(detection):
+        fields.setdefault(name, at)
+    return Document({str(key): value for key, value in content.items()}, path, line, selections, fields, keys)
+
+
+def _named(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Every key in a detection without its modifiers, and its line."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _named(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value).partition("|")[0], key.start_mark.line + 1
+            yield from _named(value)
 
 
 def _lines(node: yaml.MappingNode) -> dict[str, int]:
@@ -100,10 +116,14 @@ def load_rule(document: Document) -> Rule:
 
 
 def _guilty_line(document: Document, reason: str) -> int:
-    """The line of the selection or key that the reason names, else where the detection starts."""
-    for name, line in (document.selections | document.keys).items():
-        if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", reason):
-            return line
+    """The line of the key, field or selection that the reason names, else where the detection starts."""
+    places = document.fields | document.selections | document.keys
+    named = re.split(r"[^\w.-]+", reason)
+    # Names as short as `s` are words of their own; they count only in quotes.
+    certain = [name for name in named if len(name) >= _LONG_NAME or f"{name!r}" in reason]
+    for name in [*named[:1], *certain]:
+        if name in places:
+            return places[name]
     return document.keys.get("detection", document.line)
 
 
