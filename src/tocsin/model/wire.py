@@ -219,15 +219,26 @@ def _integer_column(path: str, values: list[Value | None]) -> Column:
 
 def _record_columns(events: list[Event]) -> RecordColumns:
     shapes: dict[tuple[str, tuple[str, ...]], int] = {}
+    # Sources share one tuple of keys between records of a shape, and its identity is faster to look up than its hash.
+    by_identity: dict[tuple[str, int], tuple[int, tuple[str, ...]]] = {}
     counts = array.array("H", [len(event.records) for event in events])
-    shape_of = array.array("H")
+    shape_of: list[int] = []
     values: list[str] = []
     for event in events:
         for record in event.records:
-            shape_of.append(shapes.setdefault((record.type, record.keys), len(shapes)))
-            values.extend(record.values)
+            keys = record.keys
+            known = by_identity.get((record.type, id(keys)))
+            if known is None:
+                # Kept with its keys: while they live, nothing else has their identity.
+                known = shapes.setdefault((record.type, keys), len(shapes)), keys
+                by_identity[record.type, id(keys)] = known
+            shape_of.append(known[0])
+            values += record.values
     return RecordColumns(
-        [[type_, *keys] for type_, keys in shapes], counts.tobytes(), shape_of.tobytes(), _join(values)
+        [[type_, *keys] for type_, keys in shapes],
+        counts.tobytes(),
+        array.array("H", shape_of).tobytes(),
+        _join(values),
     )
 
 

@@ -40,6 +40,8 @@ _MAX_SERIAL: Final = 2**32 - 1
 _NO_KEYS: Final = Keys((), arguments=False)
 _PROCTITLE_KEYS: Final = Keys(("proctitle",), arguments=False)
 _learnt: dict[str, dict[int, Keys]] = {}
+# Kinds whose bodies come again and again, as the loader's PATH does with every program: each is read once.
+_REPEATED: Final = frozenset({"PATH", "CWD", "SOCKADDR"})
 
 
 def parse_kernel(type_number: int, payload: bytes) -> AuditRecord:
@@ -78,6 +80,15 @@ def _parse(kind: str, node: str, text: str) -> AuditRecord:
         return AuditRecord(kind, stamp[0], stamp[1], node, _NO_KEYS, [])
     if kind == "PROCTITLE":
         return AuditRecord(kind, stamp[0], stamp[1], node, _PROCTITLE_KEYS, [_proctitle(body)])
+    if kind in _REPEATED:
+        keys, values = _repeated(kind, body)
+        return AuditRecord(kind, stamp[0], stamp[1], node, keys, values.copy())
+    keys, values = _fields(kind, body)
+    return AuditRecord(kind, stamp[0], stamp[1], node, keys, values)
+
+
+def _fields(kind: str, body: str) -> tuple[Keys, list[str]]:
+    """Names and values by position if their order is known, else with care."""
     by_length = None if _ENRICHED in body else _learnt.get(kind)
     if by_length is not None:
         parts = body.replace(" ", "=").split("=")
@@ -85,9 +96,13 @@ def _parse(kind: str, node: str, text: str) -> AuditRecord:
         if keys is not None and parts[::2] == keys.names:
             values = parts[1::2]
             if _unquote(keys.text, values) == body.count('"'):
-                return AuditRecord(kind, stamp[0], stamp[1], node, keys, values)
-    keys, values = _parse_fields(kind, body)
-    return AuditRecord(kind, stamp[0], stamp[1], node, keys, values)
+                return keys, values
+    return _parse_fields(kind, body)
+
+
+@lru_cache(maxsize=512)
+def _repeated(kind: str, body: str) -> tuple[Keys, list[str]]:
+    return _fields(kind, body)
 
 
 def _parse_odd_header(kind: str, node: str, text: str) -> AuditRecord:
