@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from tocsin.agent.capture import priority_of
 from tocsin.model.errors import OutOfSpace
 from tocsin.model.wire import Column, encode_sections, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from tocsin.agent.config import BatchSettings
     from tocsin.agent.health import Health
@@ -20,7 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Batcher"]
 
-PRIORITIES: Final = (0, 1, 2)
+# What may be dropped first when the spool is full. Classes not named are normal.
+CRITICAL, NORMAL, BULK = PRIORITIES = (0, 1, 2)
+PRIORITY_OF: Final = {
+    1002: CRITICAL,
+    1004: CRITICAL,
+    1007: CRITICAL,
+    3001: CRITICAL,
+    3002: CRITICAL,
+    3006: CRITICAL,
+    4001: BULK,
+}
 
 
 class Batcher:
@@ -36,11 +45,11 @@ class Batcher:
         self._count = 0
         self._first_at = 0.0
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Sequence[Event]) -> None:
         """Take events; seals a batch as soon as one is full."""
         for event in events:
-            self._rows[priority_of(event)].append(event)
-            self._count += 1
+            self._rows[PRIORITY_OF.get(event.class_uid, NORMAL)].append(event)
+        self._count += len(events)
         if self._count and not self._first_at:
             self._first_at = time.monotonic()
         if self._count >= self._settings.max_rows:
@@ -61,7 +70,7 @@ class Batcher:
         for priority, rows in self._rows.items():
             for start in range(0, len(rows), self._settings.max_rows):
                 self._seal(rows[start : start + self._settings.max_rows], priority)
-            rows.clear()
+            self._rows[priority] = []
         if self.not_kept:
             self._seal([], PRIORITIES[0])
         self._count, self._first_at = 0, 0.0

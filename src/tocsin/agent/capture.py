@@ -21,28 +21,12 @@ if TYPE_CHECKING:
     from tocsin.agent.netlink import Record
     from tocsin.agent.redact import Redactor
 
-__all__ = ["Capture", "priority_of"]
+__all__ = ["Capture"]
 
 FIRST_RECORD_TYPE: Final = 1100  # below are answers to requests
 REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving it is the answer
 UNREADABLE: Final = 0  # class of an event that holds a record as it came
-# What may be dropped first when the spool is full. Everything not named is normal.
-CRITICAL, NORMAL, BULK = 0, 1, 2
-_PRIORITIES: Final = {
-    1002: CRITICAL,
-    1004: CRITICAL,
-    1007: CRITICAL,
-    3001: CRITICAL,
-    3002: CRITICAL,
-    3006: CRITICAL,
-    4001: BULK,
-}
 _EXCLUDABLE: Final = frozenset({1001, 1007, 4001})
-
-
-def priority_of(event: Event) -> int:
-    """The priority class of the batch that an event goes into."""
-    return _PRIORITIES.get(event.class_uid, NORMAL)
 
 
 class Capture:

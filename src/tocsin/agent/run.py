@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import tocsin
+from tocsin.agent.audit_rules import RuleFile
 from tocsin.agent.batcher import Batcher
 from tocsin.agent.capture import Capture
 from tocsin.agent.enrich import Enricher
@@ -61,6 +62,8 @@ class Agent:
         transport = Transport(identity.server, identity.ca)
         self._shipper = Shipper(self._spool, transport, identity, signer, self._health)
         self._totals: dict[str, int] = {}
+        self._homes: list[str] | None = None
+        self._rules = RuleFile((), ())
         self._stopping = False
         self._ticked_at = self._rules_at = float("-inf")
 
@@ -141,13 +144,15 @@ class Agent:
         return grown
 
     def _load_rules(self, session: AuditSession) -> None:
-        """Load the rules, and again now and then, as folders that they name come into being."""
+        """Load the rules, and now and then those that waited for their path, or for a person's home."""
         if time.monotonic() - self._rules_at < RELOAD_RULES_S:
             return
         self._rules_at = time.monotonic()
-        rules = read_rules(map(Path, self._config.audit.rules), login_homes())
-        loaded = session.load(rules.rules)
-        refused = [*map(str, rules.invalid), *session.refused]
+        homes = login_homes()
+        if homes != self._homes:
+            self._homes, self._rules = homes, read_rules(map(Path, self._config.audit.rules), homes)
+        loaded = session.load(self._rules.rules)
+        refused = [*map(str, self._rules.invalid), *session.refused]
         if not session.owner:
             self._health.well("rules", "left to the daemon that owns the audit")
         elif refused:

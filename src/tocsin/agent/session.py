@@ -108,14 +108,17 @@ class AuditSession:
             return 0
         self.refused, self.absent = [], []
         loaded = set(self.control.rules())
+        before = len(self._found.added)
         for rule in rules:
             packed = rule.pack()
             if packed not in loaded and self._add(rule, packed):
                 self._found.added.append(packed)
                 loaded.add(packed)
-        self._remember()
-        # Only now, so that the kernel does not tell of every rule that it has been given one.
-        self._apply(enabled=1)
+        if len(self._found.added) > before:
+            self._remember()
+        # Only now, so that the kernel does not tell of every rule that it has been given.
+        if not self.control.status().enabled:
+            self._apply(enabled=1)
         return len(self._found.added)
 
     def _add(self, rule: Rule, packed: bytes) -> bool:
