@@ -9,7 +9,6 @@ cut there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import sqlalchemy as sa
 
 from tocsin.adapters.hot_rows import Chunk, HotRows
 from tocsin.adapters.iceberg.reader import LakeReader, Plan
-from tocsin.columnar.nested import paths, schema
+from tocsin.columnar.nested import schema
 from tocsin.conditions.render_sql import render_filter
 from tocsin.model.errors import TryLater, Unreachable
 from tocsin.model.schema import CLASSES, RECORDS
@@ -86,8 +85,11 @@ class DuckdbQuery:
         times = {uid: time for uid in uids if (time := _time_of(uid)) is not None}
         if not times:
             return []
-        sources = self._sources(Selection(org, min(times.values()), max(times.values()) + 1))
-        ids = [(source.class_uid, uid, time) for source in sources for uid, time in times.items()]
+        selection = Selection(org, min(times.values()), max(times.values()) + 1)
+        sources = self._sources(selection)
+        ids = self._ask(
+            sources, selection, "class_uid, uid, time", "WHERE uid IN (SELECT unnest($uids))", uids=list(times)
+        )
         return sorted(self._rows(sources, org, ids), key=lambda row: str(row["metadata.uid"]))
 
     def _sources(self, selection: Selection) -> list[_Source]:
@@ -98,12 +100,15 @@ class DuckdbQuery:
         sources = (_source(uid, selection, plans.get(uid, _NO_PLAN), complete, chunks) for uid in wanted)
         return [source for source in sources if source.files or source.hot.num_rows]
 
-    def _ask(self, sources: Sequence[_Source], selection: Selection, columns: str, tail: str = "") -> list[Any]:
+    def _ask(
+        self, sources: Sequence[_Source], selection: Selection, columns: str, tail: str = "", **given: object
+    ) -> list[Any]:
         """Ask for columns of (class_uid, uid, time) of all matching events."""
-        parts = [_matching(source, selection) for source in sources] or [_NOTHING]
-        sql = f"SELECT {columns} FROM ({' UNION ALL '.join(parts)}) {tail}"  # noqa: S608 -- rendered from the tree
-        given = {"org": selection.org, "since": selection.since, "until": selection.until} if sources else {}
-        return self._execute(sources, sql, given).fetchall()
+        if not sources:
+            return self._database.cursor().execute(f"SELECT {columns} FROM {_NOTHING} {tail}", given).fetchall()  # noqa: S608 -- ours
+        parts = " UNION ALL ".join(_matching(source, selection) for source in sources)
+        given |= {"org": selection.org, "since": selection.since, "until": selection.until}
+        return self._execute(sources, f"SELECT {columns} FROM ({parts}) {tail}", given).fetchall()  # noqa: S608 -- rendered from the tree
 
     def _rows(self, sources: Sequence[_Source], org: str, ids: Iterable[_Id]) -> list[_Row]:
         wanted: dict[int, list[_Id]] = {}
@@ -119,10 +124,10 @@ class DuckdbQuery:
     def _rows_of(self, source: _Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
         times = [time for _, _, time in ids]
         given = {"org": org, "since": min(times), "until": max(times) + 1, "uids": [uid for _, uid, _ in ids]}
-        sql = f"SELECT {_all_columns(source.class_uid)} FROM {_table(source)} WHERE {_WITHIN} AND {_BY_UID}"  # noqa: S608 -- paths of the schema only
+        sql = f"SELECT * FROM {_table(source)} WHERE {_WITHIN} AND {_BY_UID}"  # noqa: S608 -- ours
         cursor = self._execute([source], sql, given)
         names = [column[0] for column in cursor.description or ()]
-        return [_row(names, values) for values in cursor.fetchall()]
+        return [_flat(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
     def _execute(self, sources: Sequence[_Source], sql: str, given: dict[str, object]) -> duckdb.DuckDBPyConnection:
         cursor = self._database.cursor()
@@ -138,7 +143,7 @@ class DuckdbQuery:
 
 _WITHIN = '"metadata"."tenant_uid" = $org AND "time" >= $since AND "time" < $until'
 _BY_UID = '"metadata"."uid" IN (SELECT unnest($uids::VARCHAR[]))'
-_NOTHING = "SELECT 0 AS class_uid, '' AS uid, 0 AS time WHERE FALSE"
+_NOTHING = "(SELECT 0 AS class_uid, '' AS uid, 0 AS time WHERE FALSE)"
 
 
 def _source(
@@ -177,20 +182,17 @@ def _hot_name(class_uid: int) -> str:
     return f"hot_{class_uid}"
 
 
-@cache
-def _all_columns(class_uid: int) -> str:
-    return ", ".join(f'{_access(path)} AS "{path}"' for path in paths(class_uid))
-
-
-def _access(path: str) -> str:
-    return ".".join(f'"{name}"' for name in path.split("."))
-
-
-def _row(names: Sequence[str], values: Sequence[object]) -> _Row:
-    row = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-    records = row.get(RECORDS)
-    if isinstance(records, list):
-        row[RECORDS] = [{"type": record["type"], **record["fields"]} for record in records]
+def _flat(items: Iterable[tuple[str, object]], prefix: str = "") -> _Row:
+    """A nested row by dotted paths, nulls left out."""
+    row: _Row = {}
+    for name, value in items:
+        path = f"{prefix}{name}"
+        if isinstance(value, dict):
+            row |= _flat(value.items(), f"{path}.")
+        elif path == RECORDS and isinstance(value, list):
+            row[path] = [{"type": record["type"], **record["fields"]} for record in value]
+        elif value is not None:
+            row[path] = value
     return row
 
 

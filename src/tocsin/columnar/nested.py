@@ -20,7 +20,7 @@ from tocsin.columnar.frame import Frame
 from tocsin.columnar.records import RecordFrame, places
 from tocsin.model.schema import CLASSES, RECORDS, Kind
 
-__all__ = ["nested", "paths", "schema"]
+__all__ = ["nested", "paths", "plain", "schema"]
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _RECORD = pa.struct([("type", _TEXT), ("fields", pa.map_(_TEXT, pa.string()))])
@@ -47,8 +47,12 @@ def paths(class_uid: int) -> dict[str, pa.DataType]:
 @cache
 def schema(class_uid: int) -> pa.Schema:
     """The class's nested schema as a table declares it: plain text instead of dictionaries."""
-    fields = [pa.field(name, _plain(_type_of(branch))) for name, branch in _tree(class_uid).items()]
-    return pa.schema(fields)
+    return plain(pa.schema([(name, _type_of(branch)) for name, branch in _tree(class_uid).items()]))
+
+
+def plain(nested_schema: pa.Schema) -> pa.Schema:
+    """The same schema with text where there are dictionaries of text."""
+    return pa.schema([(field.name, _plain(field.type)) for field in nested_schema])
 
 
 def nested(frame: Frame) -> pa.Table:

@@ -17,12 +17,13 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io import OutputStream
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
+from tocsin.columnar.nested import plain
 from tocsin.model.errors import OutOfSpace, TryLater, Unreachable
 
 __all__ = ["SyncedFileIO", "local_path", "storage_failures", "write_parquet"]
 
-ROW_GROUP_ROWS = 64 * 1024
-_COMPRESSION_LEVEL = 3
+# Small enough that reading some rows of one place costs little (29 ms; 81 ms with 64 Ki), for 4 % of the size.
+ROW_GROUP_ROWS = 16 * 1024
 
 
 class SyncedFileIO(PyArrowFileIO):
@@ -80,16 +81,13 @@ def write_parquet(rows: pa.Table, path: Path) -> None:
     """
     new_folders = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
+    schema = plain(rows.schema)
     with path.open("xb") as file:
-        pq.write_table(
-            rows,
-            file,
-            compression="zstd",
-            compression_level=_COMPRESSION_LEVEL,
-            row_group_size=ROW_GROUP_ROWS,
-            # Readers shall see text as text, not as this process's dictionaries.
-            store_schema=False,
-        )
+        # Readers shall see text as text, not as this process's dictionaries.
+        with pq.ParquetWriter(file, schema, compression="zstd", store_schema=False) as writer:
+            for start in range(0, len(rows), ROW_GROUP_ROWS):
+                # Decoded here, since a row group would hold the whole dictionary, used or not (2 times the size).
+                writer.write_table(rows.slice(start, ROW_GROUP_ROWS).cast(schema))
         _sync_and_close(file)
     for folder in [path.parent, *(folder.parent for folder in new_folders)]:
         _sync_folder(folder)
