@@ -160,7 +160,7 @@ def _launches(found: Alert, matched: list[list[Process]], query: Query) -> list[
     if not core:
         return []
     rows = query.events(_selection(found, core))
-    chains = [chain for chain in (_chain(_nested(row), 0) for row in rows) if chain]
+    chains = [chain for chain in (_chain(_nested(row), int(str(row["time"]))) for row in rows) if chain]
     return sorted(chains, key=lambda chain: not any(process.key in own for process in chain))
 
 

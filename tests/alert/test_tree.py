@@ -1,0 +1,108 @@
+"""Process trees of alerts."""
+
+from __future__ import annotations
+
+import msgspec
+
+import sample_intrusion
+from events_in_memory import EventsInMemory
+from tocsin.alert.read import Alert, Evidence
+from tocsin.alert.tree import MAX_NODES, Process, process_tree
+from tocsin.model.event import Event, nest
+from tocsin.model.finding import MetTerm
+
+START = 1_790_000_000_000
+ORG = sample_intrusion.ORG
+ALERT = Alert(
+    "a", ORG, "r", "R", "R", "high", [], sample_intrusion.ORIGIN, sample_intrusion.HOST, {}, START, START, START,
+    START + 100_000, 1, "open", None, None, None, None, START, START,
+)  # fmt: skip
+
+
+def _evidence(*events: Event) -> list[Evidence]:
+    return [
+        Evidence(str(e.values["metadata.uid"]), e.class_uid, int(e.values["time"]), nest(e), [MetTerm("a", "b", "c")])
+        for e in events
+    ]
+
+
+def _drawn(processes: list[Process]) -> list[str]:
+    """One line a process: indentation, name, and a star if it matched."""
+    return [f"{'  ' * p.depth}{p.name}{'*' if p.matched else ''}" for p in processes]
+
+
+def _launch(process: sample_intrusion.Proc, serial: int) -> Event:
+    return sample_intrusion.launch(process, START + serial, serial)
+
+
+def test_the_tree_shows_who_started_whom() -> None:
+    """A reverse shell's tree runs from init down to what the intruder typed, and nothing of other services."""
+    query = EventsInMemory(ORG, sample_intrusion.events(START))
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.REVERSE, 1)), query)
+    assert _drawn(tree.processes) == [
+        "systemd",
+        "  apache2",
+        "    apache2",
+        "      dash",
+        "        .k",
+        "          bash*",
+        "            bash",
+        "              curl",
+        "              grep",
+        "              crontab",
+    ]
+    assert [p.related for p in tree.processes] == [True] * 5 + [False] * 5
+    assert tree.left_out == 0
+
+
+def test_siblings_of_the_matched_process_are_shown() -> None:
+    """What else the matched process's parent started stands beside it, in the order of start."""
+    query = EventsInMemory(ORG, sample_intrusion.events(START))
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.CURL, 1)), query)
+    shown = _drawn(tree.processes)
+    assert shown[shown.index("      dash") + 1 :][:3] == ["        curl*", "        chmod", "        .k"]
+
+
+def test_other_classes_show_their_actor() -> None:
+    """A connection's or a file's tree is that of the process which did it."""
+    event = sample_intrusion.connect(sample_intrusion.METADATA, "169.254.169.254", 80, START, 1)
+    tree = process_tree(ALERT, _evidence(event), EventsInMemory(ORG, []))
+    assert _drawn(tree.processes)[-1].strip() == "curl*"
+    assert len(tree.processes) == 8
+
+
+def test_equal_childless_siblings_are_drawn_once() -> None:
+    """Forty runs of the same command are one line with a count."""
+    runs = [sample_intrusion.Proc(40_000 + n, "/usr/bin/id", "id", sample_intrusion.SHELL) for n in range(40)]
+    query = EventsInMemory(ORG, [_launch(run, 10 + n) for n, run in enumerate(runs)])
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.SHELL, 1)), query)
+    assert (tree.processes[-1].name, tree.processes[-1].alike) == ("id", 40)
+    assert len(tree.processes) == 5
+
+
+def test_the_tree_is_bounded_and_says_what_it_leaves_out() -> None:
+    """A fork bomb does not become a page of a million lines, and the matched process is always there."""
+    runs = [sample_intrusion.Proc(40_000 + n, "/usr/bin/id", f"id {n}", sample_intrusion.SHELL) for n in range(400)]
+    query = EventsInMemory(ORG, [_launch(run, 10 + n) for n, run in enumerate(runs)])
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.SHELL, 1)), query)
+    assert len(tree.processes) == MAX_NODES
+    assert tree.left_out == 400 - (MAX_NODES - 4)
+    assert sum(p.matched for p in tree.processes) == 1
+
+
+def test_events_that_contradict_each_other_make_no_circle() -> None:
+    """Two events that each call the other's process the parent still give a tree with both."""
+    first, second = ({"uid": "x", "pid": 10, "name": "x"}, {"uid": "y", "pid": 11, "name": "y"})
+    events = [
+        {"class_uid": 1007, "process": {**first, "parent_process": second}},
+        {"class_uid": 1007, "process": {**second, "parent_process": first}},
+    ]
+    evidence = [Evidence(str(n), 1007, START, msgspec.convert(event, dict), []) for n, event in enumerate(events)]
+    tree = process_tree(ALERT, evidence, EventsInMemory(ORG, []))
+    assert sorted(p.key for p in tree.processes) == ["x", "y"]
+
+
+def test_an_event_without_a_process_gives_no_tree() -> None:
+    """A cloud event has no process tree."""
+    event = Event(6003, {"time": START, "activity_id": 1, "metadata.uid": "u", "api.operation": "GetObject"})
+    assert process_tree(ALERT, _evidence(event), EventsInMemory(ORG, [])).processes == []
