@@ -24,6 +24,7 @@ from tocsin.model.condition import (
     Match,
     Not,
     Or,
+    Regex,
     SameAs,
     fold,
 )
@@ -34,8 +35,8 @@ __all__ = ["Compiler", "Node"]
 class Node(Protocol):
     """A compiled condition."""
 
-    def mask(self, view: View) -> Mask | None:
-        """The rows where it holds; None if nowhere."""
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
+        """The rows where it holds; None if nowhere. Of `among`, if given, only these rows need be right."""
         ...
 
 
@@ -46,10 +47,11 @@ class _Term:
     field: Field
     index: ValueIndex
     tests: frozenset[int]
+    is_regex: bool = False
 
-    def mask(self, view: View) -> Mask | None:
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
         classified = view.classified(self.field, self.index)
-        return None if classified is None else classified.mask(self.tests)
+        return None if classified is None else classified.mask(self.tests, among)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class _Search:
     index: ValueIndex
     tests: frozenset[int]
 
-    def mask(self, view: View) -> Mask | None:
-        return _union(each.mask(self.tests) for each in view.searched(self.index))
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
+        return _union(each.mask(self.tests, among) for each in view.searched(self.index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class _Same:
     field: Field
     test: SameAs
 
-    def mask(self, view: View) -> Mask | None:
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
+        del among
         pairs = zip(view.texts(self.field), view.texts(self.test.other), strict=True)
         return _some(np.fromiter((self._related(ours, theirs) for ours, theirs in pairs), np.bool_, view.length))
 
@@ -83,30 +86,32 @@ class _Same:
 class _All:
     parts: tuple[Node, ...]
 
-    def mask(self, view: View) -> Mask | None:
-        masks: list[Mask] = []
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
+        found = among
         for part in self.parts:
-            mask = part.mask(view)
+            mask = part.mask(view, found)
             if mask is None:
                 return None
-            masks.append(mask)
-        return _some(reduce(np.logical_and, masks)) if masks else np.ones(view.length, np.bool_)
+            found = mask if found is None else found & mask
+            if not found.any():
+                return None
+        return np.ones(view.length, np.bool_) if found is None else found
 
 
 @dataclass(frozen=True, slots=True)
 class _Any:
     parts: tuple[Node, ...]
 
-    def mask(self, view: View) -> Mask | None:
-        return _union(part.mask(view) for part in self.parts)
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
+        return _union(part.mask(view, among) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Opposite:
     part: Node
 
-    def mask(self, view: View) -> Mask | None:
-        mask = self.part.mask(view)
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
+        mask = self.part.mask(view, among)
         return np.ones(view.length, np.bool_) if mask is None else _some(~mask)
 
 
@@ -114,10 +119,12 @@ class _Opposite:
 class _SomeRecord:
     part: Node
 
-    def mask(self, view: View) -> Mask | None:
+    def mask(self, view: View, among: Mask | None = None) -> Mask | None:
         records = cast(EventView, view).records
-        mask = None if records is None else self.part.mask(records)
-        return None if mask is None or records is None else records.to_events(mask)
+        if records is None:
+            return None
+        mask = self.part.mask(records, None if among is None else among[records.row])
+        return None if mask is None else records.to_events(mask)
 
 
 def _some(mask: Mask | None) -> Mask | None:
@@ -159,7 +166,7 @@ class Compiler:
                 return _Same(field, test)
             case Match(field, test):
                 index = self._indexes.setdefault(field, ValueIndex())
-                return _Term(field, index, frozenset({index.add(test)}))
+                return _Term(field, index, frozenset({index.add(test)}), isinstance(test, Regex))
 
     def _terms(self, of: type[And | Or], parts: tuple[Condition, ...]) -> list[Node]:
         nodes = [self.compile(part) for part in _flat(of, parts)]
@@ -199,7 +206,7 @@ def _target(node: Node) -> tuple[object, int]:
 
 def _with_tests(node: Node, tests: frozenset[int]) -> Node:
     if isinstance(node, _Term):
-        return _Term(node.field, node.index, tests)
+        return _Term(node.field, node.index, tests, node.is_regex)
     return _Search(node.index, tests) if isinstance(node, _Search) else node
 
 
@@ -207,4 +214,5 @@ _COSTS = {_Term: 0, _All: 1, _Any: 1, _SomeRecord: 2, _Opposite: 3, _Search: 4, 
 
 
 def _cost(node: Node) -> int:
-    return _COSTS[type(node)]
+    # Regular expressions last: most have nothing to scan for and are judged value by value.
+    return _COSTS[type(node)] + (6 if isinstance(node, _Term) and node.is_regex else 0)

@@ -17,7 +17,7 @@ import ahocorasick_rs as aho
 
 from tocsin.conditions.literal import address, in_network, judge, number, satisfies
 from tocsin.detect.witness import witness
-from tocsin.model.condition import Cidr, Exists, Number, Relation, Test, Text, fold
+from tocsin.model.condition import NUMBER, Cidr, Exists, Number, Relation, Test, Text, fold
 
 __all__ = ["NO_TEXT", "ValueIndex"]
 
@@ -25,6 +25,8 @@ NO_TEXT: Final = 0  # the class of a missing value: passes nothing
 _CACHED_VALUES: Final = 50_000
 _SHORTEST_LITERAL: Final = 2  # a single character occurs nearly everywhere
 _SEPARATOR: Final = "\0"
+_ADDRESS_STARTS: Final = frozenset("0123456789abcdefABCDEF:")
+_NONE: Final[frozenset[int]] = frozenset()
 _Judge = Callable[[str], bool]
 
 
@@ -117,19 +119,21 @@ class ValueIndex:
             cached.update(zip(fresh, self._classify(fresh), strict=True))
         return [NO_TEXT if value is None else cached[value] for value in values]
 
-    def _classify(self, values: Sequence[str]) -> Iterator[int]:
+    def _classify(self, values: Sequence[str]) -> list[int]:
+        """Most values hold no literal, equal none and are no number: they are all of one class."""
         folded, found = self._scan(values)
         equal = self._equal
-        numeric = bool(self._networks or self._numbers)
-        for at, value in enumerate(values):
-            if at not in found and folded[at] not in equal and not numeric:
-                yield self._plain
-                continue
-            passed = self._always | found.get(at, set())
-            passed.update(equal.get(folded[at], ()))
-            if numeric:
-                passed.update(self._amounts(value))
-            yield self._class_of(frozenset(passed))
+        special = found.keys() | {at for at, text in enumerate(folded) if text in equal}
+        if self._numbers:
+            special |= {at for at, value in enumerate(values) if NUMBER.fullmatch(value)}
+        if self._networks:
+            special |= {at for at, value in enumerate(values) if value[:1] in _ADDRESS_STARTS}
+        classes = [self._plain] * len(values)
+        for at in special:
+            passed = self._always | found.get(at, _NONE)
+            passed.update(equal.get(folded[at], ()), self._amounts(values[at]))
+            classes[at] = self._class_of(frozenset(passed))
+        return classes
 
     def _class_of(self, passed: frozenset[int]) -> int:
         known = self._classes.get(passed)
@@ -151,7 +155,7 @@ class ValueIndex:
         if len(folded) != len(values):
             return self._scan_singly(values)
         # Folding keeps lengths, so a place in the text is a place in a value.
-        starts = [0, *accumulate(len(value) + 1 for value in values)]
+        starts = [0, *accumulate(map((1).__add__, map(len, values)))]
         found: dict[int, set[int]] = {}
         for literal, start, end in self.find(text):
             at = bisect_right(starts, start) - 1

@@ -47,12 +47,15 @@ class Classified:
         self._places = places[column.codes]
         self._column, self._index, self._length = column, index, length
 
-    def mask(self, tests: frozenset[int]) -> Mask | None:
-        """The rows of which some text passes one of the tests; None if there are none."""
+    def mask(self, tests: frozenset[int], among: Mask | None = None) -> Mask | None:
+        """The rows of which some text passes one of the tests; None if there are none.
+
+        Of `among`, if given, only these rows need be right.
+        """
         lazy = tests & self._index.lazy
         if not lazy and tests.isdisjoint(self._passed):
             return None
-        entries = self._entries(tests, lazy)
+        entries = self._entries(tests, lazy, among)
         if not entries.any():
             return None
         if self._column.rows is None:
@@ -61,19 +64,29 @@ class Classified:
         rows[self._column.rows[entries]] = True
         return rows
 
-    def _entries(self, tests: frozenset[int], lazy: frozenset[int]) -> Mask:
+    def _entries(self, tests: frozenset[int], lazy: frozenset[int], among: Mask | None) -> Mask:
         holds = np.array([not tests.isdisjoint(passed) for passed in self._members])
         found: Mask = holds[self._places]
-        for test in lazy:
-            passes = [value is not None and self._index.passes_lazy(test, value) for value in self._column.values]
-            found |= np.array([*passes, False])[self._column.codes]
+        if lazy:
+            codes = self._column.codes
+            rows = None if among is None else among if self._column.rows is None else among[self._column.rows]
+            found |= self._judged(lazy, np.unique(codes if rows is None else codes[rows]))[codes]
         return found
+
+    def _judged(self, lazy: frozenset[int], codes: Codes) -> Mask:
+        """By code, whether the value passes one of the tests; judged for these codes only."""
+        values, passes = self._column.values, self._index.passes_lazy
+        judged = np.zeros(len(values) + 1, np.bool_)
+        for code in codes.tolist():
+            value = values[code] if code >= 0 else None
+            judged[code] = value is not None and any(passes(test, value) for test in lazy)
+        return judged
 
 
 class Searched(Protocol):
     """Somewhere that keywords are searched in."""
 
-    def mask(self, tests: frozenset[int]) -> Mask | None:
+    def mask(self, tests: frozenset[int], among: Mask | None = None) -> Mask | None:
         """The rows of which some text passes one of the tests; None if there are none."""
         ...
 
@@ -83,8 +96,9 @@ class View:
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self._classified: dict[tuple[Field, int], Classified | None] = {}
-        self._searched: dict[int, list[Searched]] = {}
+        # There is one index per field, and one for keywords; they are quicker keys than fields.
+        self._classified: dict[ValueIndex, Classified | None] = {}
+        self._searched: dict[ValueIndex, list[Searched]] = {}
 
     def column(self, field: Field) -> Column | None:
         """The field's texts, or None if it occurs nowhere."""
@@ -96,17 +110,16 @@ class View:
 
     def classified(self, field: Field, index: ValueIndex) -> Classified | None:
         """The field's judged values, or None if it occurs nowhere."""
-        key = (field, id(index))
-        if key not in self._classified:
+        if index not in self._classified:
             column = self.column(field)
-            self._classified[key] = None if column is None else Classified(column, index, self.length)
-        return self._classified[key]
+            self._classified[index] = None if column is None else Classified(column, index, self.length)
+        return self._classified[index]
 
     def searched(self, index: ValueIndex) -> list[Searched]:
         """The same, looked up once."""
-        if id(index) not in self._searched:
-            self._searched[id(index)] = self.search(index)
-        return self._searched[id(index)]
+        if index not in self._searched:
+            self._searched[index] = self.search(index)
+        return self._searched[index]
 
     def texts(self, field: Field) -> list[list[str]]:
         """The field's texts, row by row."""
@@ -128,6 +141,7 @@ class EventView(View):
     def __init__(self, frame: Frame) -> None:
         super().__init__(len(frame))
         self._frame = frame
+        self._paths = frozenset(frame.table.column_names)
         self._originals: list[Any] | None = None
         self.records = RecordView(frame.records, self) if frame.records is not None else None
 
@@ -135,7 +149,7 @@ class EventView(View):
         """The texts of an attribute, or of a path in the original."""
         if field.scope is Scope.SOURCE:
             return self._source_column(field.path)
-        if field.scope is Scope.RECORD or field.path not in self._frame.table.column_names:
+        if field.scope is Scope.RECORD or field.path not in self._paths:
             return None
         return _texts(self._frame.table.column(field.path).combine_chunks())
 
@@ -209,12 +223,12 @@ class _Values:
         self._search = RecordSearch(records, index)
         self._keys = records.keys()
 
-    def mask(self, tests: frozenset[int]) -> Mask | None:
+    def mask(self, tests: frozenset[int], among: Mask | None = None) -> Mask | None:
         scanned = tests & self._index.scanned.keys()
         masks = [self._search.mask(test) for test in scanned]
         others = tests - scanned
         if others:
-            masks += [mask for column in self._columns() if (mask := column.mask(others)) is not None]
+            masks += [mask for column in self._columns() if (mask := column.mask(others, among)) is not None]
         found = reduce(np.logical_or, masks, np.zeros(self._view.length, np.bool_))
         return found if found.any() else None
 
