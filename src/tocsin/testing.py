@@ -74,7 +74,7 @@ class Receiver:
 
     def alerts(self, rule_id: str) -> list[Received]:
         """What came of one rule."""
-        return [one for one in list(self.received) if one.data["alert"]["rule_id"] == rule_id]
+        return [one for one in list(self.received) if one.data["alert"]["rule"]["id"] == rule_id]
 
 
 @dataclass
@@ -91,6 +91,11 @@ class Installation:
         """Run a command against this installation's data."""
         command = [sys.executable, "-m", "tocsin.cli", *arguments, "--data-dir", os.fspath(self.data_dir)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def agent_is_healthy(self) -> bool:
+        """Does this host's agent say that it is?"""
+        command = [sys.executable, "-m", "tocsin.cli", "agent", "status", "--state-dir", str(self.data_dir / "agent")]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def free_port() -> int:

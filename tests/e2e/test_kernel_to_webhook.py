@@ -61,21 +61,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     (folder / "rules.yml").write_text(RULES)
     with installed(folder, settings=f'rules = ["{folder / "rules.yml"}"]\n') as installation:
         assert installation.greeting["agent"].startswith("on this host"), installation.greeting
-        _wait_until_watched(installation, folder)
+        wait_for(installation.agent_is_healthy, 30, "a healthy agent")
         yield installation
-
-
-def _wait_until_watched(installation: Installation, folder: Path) -> None:
-    """The agent has loaded its rules when it reports them."""
-    state = folder / "data" / "agent"
-
-    def healthy() -> bool:
-        done = subprocess.run(
-            ["tocsin-agent", "status", "--state-dir", os.fspath(state)], capture_output=True, text=True, check=False
-        )
-        return done.returncode == 0
-
-    wait_for(healthy, 30, f"a healthy agent under {installation.url}")
 
 
 def _run_a_command() -> None:
@@ -112,7 +99,7 @@ def test_activity_becomes_an_alert_with_its_evidence(host: Installation, number:
     wait_for(lambda: host.receiver.alerts(rule_id), WITHIN_S, f"the alert of {act.__name__}")
     alert = host.receiver.alerts(rule_id)[0]
     assert alert.headers["webhook-signature"].startswith("v1,")
-    (event, *_) = alert.data["events"]
+    event = alert.data["events"][0]["event"]
     assert event["device"]["hostname"] == os.uname().nodename
     assert event["unmapped"]["audit"]["records"]
 
@@ -128,7 +115,7 @@ def test_latency_from_kernel_to_webhook(host: Installation, capsys: pytest.Captu
     def mine() -> dict[str, int]:
         found = {}
         for one in host.receiver.alerts(rule_id):
-            event = one.data["events"][0]
+            event = one.data["events"][0]["event"]
             if token in event["process"]["cmd_line"]:
                 found[event["process"]["cmd_line"]] = one.at_ms - event["time"]
         return found

@@ -73,11 +73,7 @@ def document(row: Mapping[str, object]) -> dict[str, Json]:
     return nest(Event(class_uid, values, _records(row.get(RECORDS))))
 
 
-class _StoredRecord(msgspec.Struct):
-    type: str
-    fields: dict[str, str]
-
-
 def _records(stored: object) -> tuple[PlainRecord, ...]:
-    found = msgspec.convert(stored or [], list[_StoredRecord])
-    return tuple(PlainRecord(each.type, tuple(each.fields), tuple(each.fields.values())) for each in found)
+    found = msgspec.convert(stored or [], list[dict[str, str]])
+    fields = [(each["type"], {key: value for key, value in each.items() if key != "type"}) for each in found]
+    return tuple(PlainRecord(kind, tuple(named), tuple(named.values())) for kind, named in fields)

@@ -6,9 +6,6 @@ Exit codes: 0 done; 1 done, and the answer is bad (problems found, a check faile
 
 from __future__ import annotations
 
-import sys
-
-import click
 import typer
 
 from tocsin import __version__
@@ -17,7 +14,7 @@ from tocsin.model.errors import TocsinError, TryLater
 
 __all__ = ["main"]
 
-_BAD_INPUT, _TRY_LATER, _INTERRUPTED = 2, 3, 130
+_BAD_INPUT, _TRY_LATER = 2, 3
 
 app = typer.Typer(
     name="tocsin",
@@ -58,18 +55,10 @@ def _root(
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors are one sentence on standard error, never a traceback."""
     try:
-        code = app(arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.Abort:
-        return _INTERRUPTED
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        app(arguments)
     except TocsinError as error:
         typer.echo(f"tocsin: {error}", err=True)
         return _TRY_LATER if isinstance(error, TryLater) else _BAD_INPUT
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    return code if isinstance(code, int) else 0
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
