@@ -7,103 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import duckdb
 import pytest
-import sqlalchemy as sa
 
 from columnar.batches import KEY
-from tocsin.adapters.iceberg import IcebergLake, LakeReader
-from tocsin.adapters.lake_sink import CONSUMER, FlushWhen, LakeSink
-from tocsin.adapters.sqlite_log import SqliteLog
-from tocsin.adapters.state_sink import StateSink
-from tocsin.columnar.frame import Batch, frames
+from house import NOW, House, drain
+from tocsin.adapters.lake_sink import CONSUMER, FlushWhen
+from tocsin.columnar.frame import Batch
 from tocsin.model import wire
 from tocsin.model.errors import Fenced, OutOfSpace, TryLater
 from tocsin.model.event import Event
-from tocsin.ports import LakePosition, LogEntry, NewEntry
-from tocsin.state.dead_letters import put_aside
-from tocsin.state.engine import open_state, reading
-from tocsin.state.position import claim, read_position
+from tocsin.ports import LakePosition, NewEntry
+from tocsin.state.engine import reading
+from tocsin.state.position import read_position
 from tocsin.state.tables import consumer_offset, dead_letter, ledger, org
 from tocsin.stream import Runner
-
-DAY = 86_400_000
-NOW = 20_000 * DAY
-
-
-class ManualClock:
-    """Time that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.ms = NOW
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def sleep(self, seconds: float) -> None:
-        self.ms += int(1_000 * seconds)
-
-
-class House:
-    """Log, state and lake of one test, and consumers on them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.clock = folder, ManualClock()
-        self.url = f"sqlite:///{folder / 'state.db'}"
-        self.state = open_state(self.url)
-        self.log = SqliteLog(folder / "log.db", partitions=2)
-        self._lakes: list[IcebergLake] = []
-
-    def append(self, sequence: int, origin: str = "h1", classes: Sequence[int] = (1007, 4001), **lies: int) -> None:
-        events = [Event(uid, {"time": NOW + sequence, "message": f"{origin}/{sequence}"}) for uid in classes]
-        position = wire.ChainPosition("default", origin, "boot", 1, sequence + lies.get("lie", 0), b"")
-        payload, _ = wire.seal(wire.encode_sections(events), position, KEY, created_at=NOW)
-        self.log.append([NewEntry("default", origin, 1, sequence, NOW, payload)])
-
-    def lake_sink(self, flush_when: FlushWhen | None = None) -> LakeSink:
-        with self.state.begin() as connection:
-            generation = claim(connection, CONSUMER, range(self.log.partitions), NOW)
-        self._lakes.append(IcebergLake(self.url, self.folder / "lake", generation))
-        return LakeSink(self._lakes[-1], self.state, generation, self.clock, flush_when or FlushWhen(rows=1))
-
-    def state_sink(self, seen: list[str]) -> StateSink[list[str]]:
-        def judge(batches: Sequence[Batch]) -> list[str]:
-            return [text for frame in frames(batches).values() for text in frame.table["message"].to_pylist()]
-
-        def record(connection: sa.Connection, messages: list[str]) -> None:
-            seen.extend(messages)
-            if messages:
-                connection.execute(
-                    sa.insert(org), [{"id": message, "name": "", "created_at": 0} for message in set(messages)]
-                )
-
-        return StateSink(self.state, "detect", self.log.partitions, judge, record, self.clock)
-
-    def runner(self, sink: LakeSink | StateSink[list[str]]) -> Runner:
-        return Runner(self.log, sink, self.refuse)
-
-    def refuse(self, entry: LogEntry, reason: str) -> None:
-        with self.state.begin() as connection:
-            put_aside(connection, "test", entry, reason)
-
-    def stored(self, class_uid: int = 1007) -> Counter[str]:
-        plan = LakeReader(self.state).plans().get(class_uid)
-        if plan is None or not plan.files:
-            return Counter()
-        with duckdb.connect() as connection:
-            files = [str(file.path) for file in plan.files]
-            found = connection.execute("SELECT message FROM read_parquet(?)", [files]).fetchall()
-        return Counter(message for (message,) in found)
-
-    def rows(self, table: sa.Table) -> list[sa.Row[tuple[object, ...]]]:
-        with reading(self.state) as connection:
-            return list(connection.execute(sa.select(table)))
-
-    def close(self) -> None:
-        for lake in self._lakes:
-            lake.close()
-        self.log.close()
-        self.state.dispose()
 
 
 @pytest.fixture
@@ -111,11 +28,6 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path)
     yield house
     house.close()
-
-
-def drain(runner: Runner) -> None:
-    while runner.step():
-        pass
 
 
 def test_everything_reaches_the_lake(house: House) -> None:

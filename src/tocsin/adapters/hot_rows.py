@@ -35,7 +35,9 @@ class Chunk(msgspec.Struct, frozen=True, eq=False):
 
     def since(self, offset: int) -> pa.Table:
         """The rows whose batches lie at that offset or later."""
-        return self.rows.slice(int(np.searchsorted(self.offsets, offset)))
+        first = int(np.searchsorted(self.offsets, offset))
+        # A slice would do, but DuckDB refuses structs that begin at an offset.
+        return self.rows.take(pa.array(np.arange(first, len(self.offsets)))) if first else self.rows
 
 
 class HotRows:

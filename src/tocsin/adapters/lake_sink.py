@@ -31,7 +31,7 @@ CONSUMER = "lake"
 class FlushWhen(msgspec.Struct, frozen=True):
     """A flush is due when any of these is reached."""
 
-    rows: int = 200_000
+    rows: int = 100_000
     size_bytes: int = 128 * 1024 * 1024  # of batches as they travel
     age_s: float = 30.0  # of the oldest batch held
 
