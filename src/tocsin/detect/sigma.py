@@ -64,7 +64,7 @@ def documents(text: str, path: str) -> Iterator[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise InvalidRule(f"not YAML: {error.problem or error}", path, mark.line + 1 if mark else 0) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidRule(f"not YAML: {error}", path) from error
     finally:
         loader.dispose()
@@ -133,7 +133,7 @@ def _rule(document: Document) -> Rule:
         if kind in content:
             raise InvalidRule(f"a {kind} is not a rule that can be compiled alone")
     additions = _additions(content.get("tocsin"))
-    sigma = SigmaRule.from_dict({key: value for key, value in content.items() if key != "tocsin"})
+    sigma = _read({key: value for key, value in content.items() if key != "tocsin"})
     source = LogSource(sigma.logsource.product or "", sigma.logsource.category or "", sigma.logsource.service or "")
     mapping = logsource.find_mapping(source)
     return Rule(
@@ -156,6 +156,16 @@ def _rule(document: Document) -> Rule:
         line=document.line,
         lines=tuple(document.selections.items()),
     )
+
+
+def _read(content: dict[str, object]) -> SigmaRule:
+    try:
+        return SigmaRule.from_dict(content)
+    except SigmaError:
+        raise
+    except (AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError) as error:
+        # What pySigma does with values of a kind that it did not expect.
+        raise InvalidRule(f"some value is of the wrong kind: {error}") from error
 
 
 def _additions(content: object) -> _Additions:
