@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import sample_intrusion
-from events_in_memory import EventsInMemory
+from stored_events import StoredEvents
 from tocsin.alert.record import record
 from tocsin.api.app import app as api_app
 from tocsin.api.auth import create_owner, first_login_token
@@ -42,11 +42,16 @@ class Wall:
 class Console:
     """State and events behind a console, and what tests do to them."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, folder: Path) -> None:
         self.clock = Wall()
-        self.engine = engine
-        self.events = EventsInMemory(ORG, [])
-        self.backend = Backend(engine, self.events, self.clock, ORG)
+        self.engine = open_state(f"sqlite:///{folder / 'state.db'}")
+        self.events = StoredEvents(folder, self.engine, ORG)
+        self.backend = Backend(self.engine, self.events.query, self.clock, ORG)
+
+    def close(self) -> None:
+        """Close log and state."""
+        self.events.close()
+        self.engine.dispose()
 
     @property
     def asgi(self) -> Starlette:
@@ -121,11 +126,6 @@ def served(console: Console) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
-
-
-def new_console(folder: Path) -> Console:
-    """A console over an empty state in that folder."""
-    return Console(open_state(f"sqlite:///{folder / 'state.db'}"))
 
 
 def another(finding: Finding, n: int) -> Finding:

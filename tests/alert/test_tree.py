@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import msgspec
+import pytest
+import sqlalchemy as sa
 
 import sample_intrusion
-from events_in_memory import EventsInMemory
+from stored_events import StoredEvents
 from tocsin.alert.read import Alert, Evidence
 from tocsin.alert.tree import MAX_NODES, Process, process_tree
 from tocsin.model.event import Event, nest
@@ -17,6 +22,14 @@ ALERT = Alert(
     "a", ORG, "r", "R", "R", "high", [], sample_intrusion.ORIGIN, sample_intrusion.HOST, {}, START, START, START,
     START + 100_000, 1, "open", None, None, None, None, START, START,
 )  # fmt: skip
+
+
+@pytest.fixture
+def stored(tmp_path: Path, engine: sa.Engine) -> Iterator[StoredEvents]:
+    """An empty log."""
+    made = StoredEvents(tmp_path, engine, ORG)
+    yield made
+    made.close()
 
 
 def _evidence(*events: Event) -> list[Evidence]:
@@ -35,10 +48,10 @@ def _launch(process: sample_intrusion.Proc, serial: int) -> Event:
     return sample_intrusion.launch(process, START + serial, serial)
 
 
-def test_the_tree_shows_who_started_whom() -> None:
+def test_the_tree_shows_who_started_whom(stored: StoredEvents) -> None:
     """A reverse shell's tree runs from init down to what the intruder typed, and nothing of other services."""
-    query = EventsInMemory(ORG, sample_intrusion.events(START))
-    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.REVERSE, 1)), query)
+    stored.add(sample_intrusion.events(START))
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.REVERSE, 1)), stored.query)
     assert _drawn(tree.processes) == [
         "systemd",
         "  apache2",
@@ -55,42 +68,42 @@ def test_the_tree_shows_who_started_whom() -> None:
     assert tree.left_out == 0
 
 
-def test_siblings_of_the_matched_process_are_shown() -> None:
+def test_siblings_of_the_matched_process_are_shown(stored: StoredEvents) -> None:
     """What else the matched process's parent started stands beside it, in the order of start."""
-    query = EventsInMemory(ORG, sample_intrusion.events(START))
-    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.CURL, 1)), query)
+    stored.add(sample_intrusion.events(START))
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.CURL, 1)), stored.query)
     shown = _drawn(tree.processes)
     assert shown[shown.index("      dash") + 1 :][:3] == ["        curl*", "        chmod", "        .k"]
 
 
-def test_other_classes_show_their_actor() -> None:
+def test_other_classes_show_their_actor(stored: StoredEvents) -> None:
     """A connection's or a file's tree is that of the process which did it."""
     event = sample_intrusion.connect(sample_intrusion.METADATA, "169.254.169.254", 80, START, 1)
-    tree = process_tree(ALERT, _evidence(event), EventsInMemory(ORG, []))
+    tree = process_tree(ALERT, _evidence(event), stored.query)
     assert _drawn(tree.processes)[-1].strip() == "curl*"
     assert len(tree.processes) == 8
 
 
-def test_equal_childless_siblings_are_drawn_once() -> None:
+def test_equal_childless_siblings_are_drawn_once(stored: StoredEvents) -> None:
     """Forty runs of the same command are one line with a count."""
     runs = [sample_intrusion.Proc(40_000 + n, "/usr/bin/id", "id", sample_intrusion.SHELL) for n in range(40)]
-    query = EventsInMemory(ORG, [_launch(run, 10 + n) for n, run in enumerate(runs)])
-    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.SHELL, 1)), query)
+    stored.add([_launch(run, 10 + n) for n, run in enumerate(runs)])
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.SHELL, 1)), stored.query)
     assert (tree.processes[-1].name, tree.processes[-1].alike) == ("id", 40)
     assert len(tree.processes) == 5
 
 
-def test_the_tree_is_bounded_and_says_what_it_leaves_out() -> None:
+def test_the_tree_is_bounded_and_says_what_it_leaves_out(stored: StoredEvents) -> None:
     """A fork bomb does not become a page of a million lines, and the matched process is always there."""
     runs = [sample_intrusion.Proc(40_000 + n, "/usr/bin/id", f"id {n}", sample_intrusion.SHELL) for n in range(400)]
-    query = EventsInMemory(ORG, [_launch(run, 10 + n) for n, run in enumerate(runs)])
-    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.SHELL, 1)), query)
+    stored.add([_launch(run, 10 + n) for n, run in enumerate(runs)])
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.SHELL, 1)), stored.query)
     assert len(tree.processes) == MAX_NODES
     assert tree.left_out == 400 - (MAX_NODES - 4)
     assert sum(p.matched for p in tree.processes) == 1
 
 
-def test_events_that_contradict_each_other_make_no_circle() -> None:
+def test_events_that_contradict_each_other_make_no_circle(stored: StoredEvents) -> None:
     """Two events that each call the other's process the parent still give a tree with both."""
     first, second = ({"uid": "x", "pid": 10, "name": "x"}, {"uid": "y", "pid": 11, "name": "y"})
     events = [
@@ -98,11 +111,11 @@ def test_events_that_contradict_each_other_make_no_circle() -> None:
         {"class_uid": 1007, "process": {**second, "parent_process": first}},
     ]
     evidence = [Evidence(str(n), 1007, START, msgspec.convert(event, dict), []) for n, event in enumerate(events)]
-    tree = process_tree(ALERT, evidence, EventsInMemory(ORG, []))
+    tree = process_tree(ALERT, evidence, stored.query)
     assert sorted(p.key for p in tree.processes) == ["x", "y"]
 
 
-def test_an_event_without_a_process_gives_no_tree() -> None:
+def test_an_event_without_a_process_gives_no_tree(stored: StoredEvents) -> None:
     """A cloud event has no process tree."""
     event = Event(6003, {"time": START, "activity_id": 1, "metadata.uid": "u", "api.operation": "GetObject"})
-    assert process_tree(ALERT, _evidence(event), EventsInMemory(ORG, [])).processes == []
+    assert process_tree(ALERT, _evidence(event), stored.query).processes == []

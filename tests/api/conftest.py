@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from console import Console, new_console
+from console import Console
 
 
 @pytest.fixture
 def console(tmp_path: Path) -> Iterator[Console]:
     """Nobody has logged in yet."""
-    made = new_console(tmp_path)
+    made = Console(tmp_path)
     yield made
-    made.engine.dispose()
+    made.close()
 
 
 @pytest.fixture
