@@ -43,7 +43,7 @@ class AuditSettings:
 class BatchSettings:
     """When events become a batch."""
 
-    max_rows: int = 1000
+    max_rows: int = 700
     max_delay_ms: int = 150
     offline_delay_ms: int = 3000  # while the server is away, larger batches
 

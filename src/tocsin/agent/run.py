@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from tocsin.agent.enrich import Enricher
 from tocsin.agent.enroll import host_facts
 from tocsin.agent.health import Health
 from tocsin.agent.identity import load_identity, load_key
+from tocsin.agent.memory import give_back, settle
 from tocsin.agent.processes import ProcessTable
 from tocsin.agent.redact import Redactor
 from tocsin.agent.rule_set import login_homes, read_rules
@@ -38,11 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["Agent"]
 
 TICK_S: Final = 1.0
-RELOAD_RULES_S: Final = 15.0
+SELDOM_S: Final = 15.0
 SHIP_AT_STOP_S: Final = 3.0
 DRAIN_AT_STOP_S: Final = 1.0
-# Most objects die at once by their reference count; looking for cycles every 700 of them is a tenth of the CPU time.
-GC_THRESHOLD: Final = 50_000
 
 
 class Agent:
@@ -73,13 +71,13 @@ class Agent:
         Raises:
             NotAllowed: the process may not use the kernel's audit.
         """
-        gc.set_threshold(GC_THRESHOLD)
         session = self._open_session()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_soon)
         self._shipper.start()
         try:
             session = self._tick(session)
+            settle()
             while not self._stopping:
                 session = self._step(session)
         finally:
@@ -145,9 +143,10 @@ class Agent:
 
     def _load_rules(self, session: AuditSession) -> None:
         """Load the rules, and now and then those that waited for their path, or for a person's home."""
-        if time.monotonic() - self._rules_at < RELOAD_RULES_S:
+        if time.monotonic() - self._rules_at < SELDOM_S:
             return
         self._rules_at = time.monotonic()
+        give_back()
         homes = login_homes()
         if homes != self._homes:
             self._homes, self._rules = homes, read_rules(map(Path, self._config.audit.rules), homes)
