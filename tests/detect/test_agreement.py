@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from condition_strategies import CONDITIONS, events
 from event_frames import frames_of
 from rule_events import Draft, satisfy
 from tocsin.columnar.frame import Frame, event_at
 from tocsin.detect.engine import Engine
 from tocsin.detect.naive import holds
+from tocsin.model.condition import Condition
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 
@@ -56,8 +58,7 @@ def _naive(rules: Sequence[Rule], frames: dict[int, Frame]) -> Matches:
 def test_every_rule_agrees_on_events_made_for_it(sigma_rules: list[Rule]) -> None:
     """All rules on a batch with three events made for each rule: the same pairs of rule and event, and many of them."""
     chance = random.Random(7)  # noqa: S311 - reproducible events, no secrets
-    events = [_made_for(rule, chance, time) for time, rule in enumerate(sigma_rules * 3)]
-    frames = frames_of(events)
+    frames = frames_of([_made_for(rule, chance, time) for time, rule in enumerate(sigma_rules * 3)])
     found = _matches(Engine(sigma_rules), frames)
     assert found == _naive(sigma_rules, frames)
     assert len({path for path, _ in found}) > 0.9 * len(sigma_rules)
@@ -70,10 +71,21 @@ def test_splits_change_nothing(sigma_rules: list[Rule], seed: int, cuts: list[in
     """Any split of any events into batches gives the matches of the naive evaluator."""
     chance = random.Random(seed)  # noqa: S311 - reproducible events, no secrets
     rules = chance.sample(sigma_rules, 12)
-    events = [_made_for(chance.choice(rules), chance, time) for time in range(size)]
+    made = [_made_for(chance.choice(rules), chance, time) for time in range(size)]
     engine = Engine(rules)
     edges = [0, *sorted(cuts), size]
-    batches = [events[start:end] for start, end in itertools.pairwise(edges)]
+    batches = [made[start:end] for start, end in itertools.pairwise(edges)]
     together = _matches(engine, frames_of(*batches))
     apart: Matches = set().union(*(_matches(engine, frames_of(batch)) for batch in batches))
-    assert together == apart == _naive(rules, frames_of(events))
+    assert together == apart == _naive(rules, frames_of(made))
+
+
+@settings(max_examples=400, deadline=None)
+@given(conditions=st.lists(CONDITIONS, min_size=1, max_size=4), made=st.lists(events(), min_size=1, max_size=8))
+def test_any_condition_agrees(conditions: list[Condition], made: list[Event]) -> None:
+    """Trees that no rule would hold: letters, numbers, lists and records of every kind, judged together."""
+    rules = [Rule(str(at), "", condition, (1007,), path=str(at)) for at, condition in enumerate(conditions)]
+    for time, event in enumerate(made):
+        event.values["time"] = time
+    frames = frames_of(made)
+    assert _matches(Engine(rules), frames) == _naive(rules, frames)
