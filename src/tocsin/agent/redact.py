@@ -44,10 +44,26 @@ DEFAULT_PATTERNS: Final = (
     r"(?P<secret>\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<secret>[^-]+)",
 )
-# Words of which each of the default patterns needs one: most command lines have none, and are done after one search.
-_HINT: Final = re.compile(
-    r"(?i)pass|pwd|secret|token|key|credential|mysql|mariadb|ldap|rclone|://|-u|--user|--proxy-user|authorization"
-    r"|AKIA|ASIA|gh[pousr]_|glpat|xox|sk_live|eyJ"
+# Of these each of the default patterns needs one: most command lines have none, and are done. Plain words, tried one
+# after another, are found ten times faster than by one pattern of all.
+_HINTS: Final = (
+    *(
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "key",
+        "credential",
+        "mysql",
+        "mariadb",
+        "ldap",
+        "rclone",
+        "://",
+        "-u",
+        "--user",
+    ),
+    *("proxy-user", "authorization", "akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "glpat", "xox", "sk_live"),
+    "eyj",
 )
 
 # Command lines of other processes come from the process table, which keeps none uncleaned.
@@ -90,10 +106,17 @@ class Redactor:
 
     def _search(self, text: str) -> tuple[str, ...]:
         patterns = self._extra
-        if self._defaults and _HINT.search(text):
+        if self._defaults and _may_hold_secret(text.lower()):
             patterns += self._defaults
         found = (match for pattern in patterns for match in pattern.finditer(text))
         return tuple({_secret(match) for match in found} - {"", REDACTED})
+
+
+def _may_hold_secret(lowered: str) -> bool:
+    for hint in _HINTS:  # noqa: SIM110 - any() with a generator takes twice as long
+        if hint in lowered:
+            return True
+    return False
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
