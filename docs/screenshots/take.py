@@ -33,14 +33,15 @@ def main() -> None:
     options.add_argument("--password", required=True)
     options.add_argument("--to", type=Path, default=Path(__file__).parent)
     options.add_argument("--query", default="process.cmd_line LIKE '%curl%' OR dst_endpoint.port IN (80, 4444)")
+    options.add_argument("--last", default="15m", choices=["15m", "1h", "24h", "7d", "30d"])
     wanted = options.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        take_all(browser, wanted.url, wanted.name, wanted.password, wanted.query, wanted.to)
+        take_all(browser, wanted.url, wanted.name, wanted.password, wanted.query, wanted.last, wanted.to)
         browser.close()
 
 
-def take_all(browser: Browser, url: str, name: str, password: str, query: str, folder: Path) -> None:
+def take_all(browser: Browser, url: str, name: str, password: str, query: str, last: str, folder: Path) -> None:
     """One picture per page, theme and width."""
     themes: tuple[Theme, ...] = ("light", "dark")
     for theme in themes:
@@ -56,23 +57,24 @@ def take_all(browser: Browser, url: str, name: str, password: str, query: str, f
             page.get_by_label("Name").fill(name)
             page.get_by_label("Password").fill(password)
             page.get_by_role("button", name="Log in").click()
-            _pages(page, url, query, folder, f"{theme}{caption}")
+            _pages(page, url, query, last, folder, f"{theme}{caption}")
             context.close()
 
 
-def _pages(page: Page, url: str, query: str, folder: Path, suffix: str) -> None:
+def _pages(page: Page, url: str, query: str, last: str, folder: Path, suffix: str) -> None:
     page.locator("#live.on").wait_for()
     page.screenshot(path=folder / f"alerts-{suffix}.png")
     worst = page.locator(".row:has(.level-critical) .title").first
     (worst if worst.count() else page.locator(".row .title").first).click()
     page.locator(".facts").wait_for()
     page.screenshot(path=folder / f"alert-{suffix}.png", full_page=True)
-    page.goto(f"{url}/search")
+    page.goto(f"{url}/search?last={last}")
     page.locator("#q").fill(query)
     page.get_by_role("button", name="Search").click()
     page.locator("#found").wait_for()
     page.locator(".event summary").nth(1).click()
-    page.locator(".event[open] .code").wait_for()
+    page.locator(".event[open] .code .k").first.wait_for()
+    page.wait_for_timeout(300)  # the arrow turns
     page.screenshot(path=folder / f"search-{suffix}.png")
     page.goto(f"{url}/agents")
     page.screenshot(path=folder / f"agents-{suffix}.png")

@@ -107,6 +107,7 @@ def test_from_the_queue_to_the_closed_alert(inside: Page, console: Console) -> N
 
     inside.get_by_role("button", name="Acknowledge").click()
     expect(inside.locator(".alert-head .status")).to_have_text(f"Acknowledged by {NAME}")
+    inside.wait_for_load_state()
     inside.keyboard.press("x")
     inside.get_by_role("button", name="Close alert").click()
     expect(inside.locator("dialog")).to_be_visible()

@@ -7,8 +7,8 @@ let fields = null;
 let offered = [];
 let at = 0;
 
-async function known() {
-  fields ??= await (await fetch("/search/fields.json")).json();
+function known() {
+  fields ??= fetch("/search/fields.json").then((answer) => answer.json());
   return fields;
 }
 
@@ -20,9 +20,10 @@ function word() {
 }
 
 async function suggest() {
+  const all = await known();
+  // Read after the wait: meanwhile more may have been typed.
   const typed = word().toLowerCase();
   if (typed.length < 2) return hide();
-  const all = await known();
   const starts = all.filter(([path]) => path.startsWith(typed) && path !== typed);
   const inside = all.filter(([path]) => path.includes(typed) && !path.startsWith(typed));
   offered = [...starts, ...inside].slice(0, MOST);
