@@ -11,8 +11,8 @@ import sample_intrusion
 from tocsin.alert.change import close
 from tocsin.alert.channels import set_webhook
 from tocsin.alert.read import Filter, evidence, page, show
-from tocsin.alert.record import EVIDENCE_KEPT, UIDS_KEPT, record
-from tocsin.model.finding import Finding
+from tocsin.alert.record import UIDS_KEPT, record
+from tocsin.model.finding import EVIDENCE_KEPT, Finding
 from tocsin.state.tables import alert, alert_event, outbox
 
 START = 1_790_000_000_000

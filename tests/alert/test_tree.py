@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,8 +13,10 @@ import sample_intrusion
 from stored_events import StoredEvents
 from tocsin.alert.read import Alert, Evidence
 from tocsin.alert.tree import MAX_NODES, Process, process_tree
+from tocsin.model.errors import TryLater
 from tocsin.model.event import Event, nest
 from tocsin.model.finding import MetTerm
+from tocsin.ports import Selection
 
 START = 1_790_000_000_000
 ORG = sample_intrusion.ORG
@@ -119,3 +121,26 @@ def test_an_event_without_a_process_gives_no_tree(stored: StoredEvents) -> None:
     """A cloud event has no process tree."""
     event = Event(6003, {"time": START, "activity_id": 1, "metadata.uid": "u", "api.operation": "GetObject"})
     assert process_tree(ALERT, _evidence(event), stored.query).processes == []
+
+
+class _Busy:
+    """A query that cannot be asked now."""
+
+    def events(self, selection: Selection) -> list[dict[str, object]]:
+        raise TryLater(f"not now, {selection.org}")
+
+    def count(self, selection: Selection) -> int:
+        raise TryLater(f"not now, {selection.org}")
+
+    def histogram(self, selection: Selection, bins: int) -> list[tuple[int, int]]:
+        raise TryLater(f"not now, {selection.org}, {bins}")
+
+    def by_uid(self, org: str, uids: Sequence[str]) -> list[dict[str, object]]:
+        raise TryLater(f"not now, {org}, {len(uids)}")
+
+
+def test_without_the_store_the_evidence_still_makes_a_tree() -> None:
+    """While events cannot be queried the tree shows the matched process's own chain, and says what is missing."""
+    tree = process_tree(ALERT, _evidence(_launch(sample_intrusion.REVERSE, 1)), _Busy())
+    assert [line.strip() for line in _drawn(tree.processes)] == ["systemd", "apache2", "apache2", "dash", ".k", "bash*"]
+    assert "not now" in tree.problem

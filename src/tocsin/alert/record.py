@@ -13,12 +13,11 @@ import msgspec
 import sqlalchemy as sa
 
 from tocsin.alert.announce import announce
-from tocsin.model.finding import Finding, alert_id, window_start
+from tocsin.model.finding import EVIDENCE_KEPT, Finding, alert_id, window_start
 from tocsin.state.tables import alert, alert_event
 
-__all__ = ["EVIDENCE_KEPT", "UIDS_KEPT", "record"]
+__all__ = ["UIDS_KEPT", "record"]
 
-EVIDENCE_KEPT = 50
 UIDS_KEPT = 1_000
 _CHUNK = 400  # bound parameters per statement; SQLite's limit is 32,766, older builds have 999
 

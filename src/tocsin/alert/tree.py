@@ -12,6 +12,7 @@ import msgspec
 
 from tocsin.alert.read import Alert, Evidence
 from tocsin.model.condition import And, Condition, Field, Match, Or, Relation, Text
+from tocsin.model.errors import TryLater
 from tocsin.model.event import Event, Json, Value, nest
 from tocsin.model.schema import CLASSES
 from tocsin.ports import Query, Selection
@@ -44,10 +45,14 @@ class Process(msgspec.Struct):
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """Processes in drawing order, each after its parent; `left_out` is how many the bound cut."""
+    """Processes in drawing order, each after its parent; `left_out` is how many the bound cut.
+
+    `problem` says why launches around the evidence are missing, if they could not be read.
+    """
 
     processes: list[Process]
     left_out: int = 0
+    problem: str = ""
 
 
 def process_tree(found: Alert, evidence: Sequence[Evidence], query: Query) -> Tree:
@@ -60,9 +65,14 @@ def process_tree(found: Alert, evidence: Sequence[Evidence], query: Query) -> Tr
     for chain in matched:
         growing.add(chain)
         growing.mark(chain)
-    for chain in _launches(found, matched, query):
-        growing.add(chain)
-    return Tree(_in_order(growing.processes), growing.left_out)
+    problem = ""
+    try:
+        for chain in _launches(found, matched, query):
+            growing.add(chain)
+    except TryLater as error:
+        # The evidence alone is still worth seeing.
+        problem = str(error)
+    return Tree(_in_order(growing.processes), growing.left_out, problem)
 
 
 class _Growing:

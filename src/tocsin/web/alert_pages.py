@@ -90,6 +90,7 @@ class _AlertPages:
             why=_why(kept),
             tree=draw_tree(tree.processes),
             left_out=tree.left_out,
+            tree_problem=tree.problem,
             copy={"alert": msgspec.to_builtins(alert), "evidence": msgspec.to_builtins(kept)},
             techniques=_techniques(alert),
         )

@@ -71,7 +71,7 @@ class Bar(msgspec.Struct, frozen=True):
 def bars(spans: Sequence[tuple[int, int]], until: int) -> list[Bar]:
     """Bars as high as their share of the highest; the smallest can still be seen."""
     highest = max((count for _, count in spans), default=0)
-    ends = [*(start for start, _ in spans[1:]), until]
+    ends = [*(start for start, _ in spans), until][1:]
     return [
         Bar(start, end, count, max(2.0, HISTOGRAM_HEIGHT * count / highest) if count else 0.0)
         for (start, count), end in zip(spans, ends, strict=True)
