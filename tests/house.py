@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,3 +128,22 @@ class House:
 def drain(runner: Runner) -> None:
     while runner.step():
         pass
+
+
+def append_for_ever(folder: Path) -> None:
+    """A process that appends batch after batch, and notes each with a byte in `acknowledged` once it is durable."""
+    house = House(folder)
+    acknowledged = folder / "acknowledged"
+    acknowledged.touch()
+    sequence = acknowledged.stat().st_size
+    with acknowledged.open("ab", buffering=0) as note:
+        while True:
+            house.append(sequence)
+            note.write(b".")
+            sequence += 1
+
+
+def consume_for_ever(folder: Path) -> None:
+    """A process that fills the lake, with a flush every few batches."""
+    house = House(folder)
+    house.runner(house.lake_sink(FlushWhen(rows=60))).run(threading.Event())
