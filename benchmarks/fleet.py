@@ -32,8 +32,11 @@ _PROGRAMS = (
     ("/usr/bin/date", "date +%s", "/usr/bin/dash"),
     ("/usr/bin/awk", "awk {print $1} /proc/loadavg", "/usr/bin/dash"),
     ("/usr/bin/find", "find /srv/app/cache -mtime +7", "/usr/sbin/cron"),
+    ("/usr/bin/sed", "sed -n 1,20p /srv/app/config.ini", "/usr/bin/bash"),
     ("/usr/bin/psql", "psql -h 10.0.0.9 -c select 1", "/usr/bin/bash"),
 )
+# Sigma's hunting rules are informed of every curl and find, so these are as rare as hits are on a calm fleet.
+_WEIGHTS = tuple(1 if exe in ("/usr/bin/curl", "/usr/bin/find") else 20 for exe, _, _ in _PROGRAMS)
 _SYSCALL = (
     "arch",
     "syscall",
@@ -88,7 +91,7 @@ def enrol(host: str, port: int, token: str, count: int) -> list[Sender]:
 def activity(rng: random.Random, count: int, time_ms: int) -> Iterator[Event]:
     """Events of one host: half are launches, a third connections, the rest file changes."""
     for number in range(count):
-        exe, command, parent = rng.choice(_PROGRAMS)
+        ((exe, command, parent),) = rng.choices(_PROGRAMS, _WEIGHTS)
         if rng.random() < FRESH:
             command = f"{command} --run {rng.getrandbits(40):x}"
         at, pid, draw = time_ms + number % 250, rng.randrange(300, 60_000), rng.random()

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from tocsin.columnar.gather import gather
 from tocsin.columnar.records import RecordFrame, gather_records
-from tocsin.model.event import Event, Value, batch_id, event_uid
+from tocsin.model.event import Event, batch_id, event_uid
 from tocsin.model.schema import CLASSES
 from tocsin.model.wire import BatchHeader, Column, Section
 from tocsin.ports import LogEntry
 
-__all__ = ["Batch", "Frame", "RecordFrame", "event_at", "frames"]
+__all__ = ["Batch", "Frame", "RecordFrame", "event_at", "events_at", "frames"]
 
 Batch = tuple[LogEntry, BatchHeader, list[Section]]
 
@@ -123,9 +123,19 @@ def _rows_in_batch(parts: Sequence[_Part], rows: npt.NDArray[np.int64]) -> npt.N
 
 def event_at(frame: Frame, row: int) -> Event:
     """One event as people get to see it, nulls left out, records included."""
-    values: dict[str, Value] = {}
-    for path, column in zip(frame.table.column_names, frame.table.columns, strict=True):
-        value = column[row].as_py()
-        if value is not None:
-            values[path] = value
-    return Event(frame.class_uid, values, frame.records.of(row) if frame.records else ())
+    return events_at(frame, [row])[0]
+
+
+def events_at(frame: Frame, rows: Sequence[int]) -> list[Event]:
+    """Several events of a frame, in the order of `rows`; cheaper than one by one."""
+    taken = frame.table.take(pa.array(rows, pa.int64()))
+    columns = [column.to_pylist() for column in taken.columns]
+    names = taken.column_names
+    return [
+        Event(
+            frame.class_uid,
+            {path: value for path, value in zip(names, values, strict=True) if value is not None},
+            frame.records.of(row) if frame.records else (),
+        )
+        for row, *values in zip(rows, *columns, strict=True)
+    ]

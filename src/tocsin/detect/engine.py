@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 
-from tocsin.columnar.frame import Frame, event_at
+from tocsin.columnar.frame import Frame, events_at
 from tocsin.detect.compiled import Compiler, Node
 from tocsin.detect.naive import met
 from tocsin.detect.texts import texts
 from tocsin.detect.view import EventView
 from tocsin.model.condition import field_at
-from tocsin.model.event import Event, Json, nest
-from tocsin.model.finding import Finding
+from tocsin.model.event import Event, nest
+from tocsin.model.finding import EVIDENCE_KEPT, Finding, window_start
 from tocsin.model.rule import Rule
 
 __all__ = ["Engine", "fill_title", "title_fields"]
@@ -52,17 +53,21 @@ class Engine:
         return [finding for frame in frames.values() for finding in self._findings(frame)]
 
     def _findings(self, frame: Frame) -> Iterator[Finding]:
-        # A row that many rules match is read once.
-        events: dict[int, tuple[Event, dict[str, Json]]] = {}
-        for rule, rows in self.matches(frame):
-            for row in rows:
-                if row not in events:
-                    event = event_at(frame, row)
-                    events[row] = (event, nest(event))
-                yield _finding(rule, *events[row])
+        matches = list(self.matches(frame))
+        # A row that many rules match is read once, and all rows are read together.
+        rows = sorted({row for _, of_rule in matches for row in of_rule})
+        events = dict(zip(rows, events_at(frame, rows), strict=True)) if rows else {}
+        for rule, of_rule in matches:
+            seen: Counter[tuple[str, ...]] = Counter()
+            for row in of_rule:
+                group = {path: _first(events[row], path) for path in rule.group_by}
+                org = str(events[row].values.get("metadata.tenant_uid", ""))
+                alert = (org, *group.values(), str(window_start(int(events[row].values["time"]), rule.window_ms)))
+                seen[alert] += 1
+                yield _finding(rule, events[row], group, whole=seen[alert] <= EVIDENCE_KEPT)
 
 
-def _finding(rule: Rule, event: Event, nested: dict[str, Json]) -> Finding:
+def _finding(rule: Rule, event: Event, group: dict[str, str], *, whole: bool) -> Finding:
     values = event.values
     return Finding(
         org=str(values.get("metadata.tenant_uid", "")),
@@ -76,10 +81,10 @@ def _finding(rule: Rule, event: Event, nested: dict[str, Json]) -> Finding:
         event_uid=str(values.get("metadata.uid", "")),
         class_uid=event.class_uid,
         time=int(values["time"]),
-        group={path: _first(event, path) for path in rule.group_by},
+        group=group,
         window_ms=rule.window_ms,
-        met=met(rule.condition, event),
-        event=nested,
+        met=met(rule.condition, event) if whole else (),
+        event=nest(event) if whole else {},
     )
 
 

@@ -8,7 +8,9 @@ import msgspec
 
 from tocsin.model.event import Json
 
-__all__ = ["Finding", "MetTerm", "alert_id", "window_start"]
+__all__ = ["EVIDENCE_KEPT", "Finding", "MetTerm", "alert_id", "window_start"]
+
+EVIDENCE_KEPT = 50  # so many events an alert keeps whole; of more it keeps the number
 
 
 class MetTerm(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
     time: int  # ms
     group: dict[str, str]  # the rule's group-by fields and their values in the event
     window_ms: int
-    met: tuple[MetTerm, ...]
+    met: tuple[MetTerm, ...]  # empty, like the event, beyond the EVIDENCE_KEPT first of one alert in a batch
     event: dict[str, Json]  # nested, as exported
 
 
