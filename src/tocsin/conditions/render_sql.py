@@ -6,7 +6,7 @@ NOT is rendered over `coalesce(..., FALSE)`, so that a row is found exactly wher
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 from sqlglot import exp
@@ -57,13 +57,16 @@ class _Renderer:
             case And(parts):
                 return all_of([self.condition(part) for part in parts])
             case Or(parts):
-                return any_of([self.condition(part) for part in parts])
+                # Many keywords are one pass over the texts, not one pass each.
+                tests = [part.test for part in parts if isinstance(part, Keyword)]
+                others = [self.condition(part) for part in parts if not isinstance(part, Keyword)]
+                return any_of([*others, self._searched(tests)] if tests else others)
             case Not(part):
                 return exp.Not(this=call("coalesce", self.condition(part), exp.false()))
             case InRecord(part):
                 return some(_column(RECORDS), "record", lambda record: self._in(record).condition(part))
             case Keyword(test):
-                return self._searched(test)
+                return self._searched([test])
             case Match():
                 return self._match(condition)
 
@@ -95,15 +98,17 @@ class _Renderer:
         text_like = known.kind in {Kind.STRING, Kind.JSON}
         return column if text_like else exp.Cast(this=column, to=exp.DataType.build("varchar"))
 
-    def _searched(self, test: Test) -> exp.Expr:
+    def _searched(self, tests: Sequence[Test]) -> exp.Expr:
+        """Some searched text passes one of the tests."""
+
         def passes(value: exp.Expr) -> exp.Expr:
-            return passes_sql(test, value)
+            return any_of([passes_sql(test, value) for test in tests])
 
         if self._record is not None:
             values = call("map_values", _part(self._record, "fields"))
             return any_of([passes(_record_value(self._record, _TYPE)), some(values, "text", passes)])
-        attributes = [passes(_column(path)) for path in keyword_paths(self._class_uid)]
-        return any_of([*attributes, some(all_texts(_column(SOURCE)), "text", passes)])
+        attributes = exp.array(*map(_column, keyword_paths(self._class_uid)))
+        return any_of([some(attributes, "text", passes), some(all_texts(_column(SOURCE)), "text", passes)])
 
 
 def _column(path: str) -> exp.Expr:

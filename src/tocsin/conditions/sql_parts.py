@@ -51,9 +51,9 @@ def some(values: exp.Expr, variable: str, make: Callable[[exp.Expr], exp.Expr]) 
 
 def all_of(parts: Sequence[exp.Expr]) -> exp.Expr:
     """Every part; of none: true."""
-    return exp.and_(*parts) if parts else exp.true()
+    return exp.and_(*parts, copy=False) if parts else exp.true()
 
 
 def any_of(parts: Sequence[exp.Expr]) -> exp.Expr:
     """Some part; of none: false."""
-    return exp.or_(*parts) if parts else exp.false()
+    return exp.or_(*parts, copy=False) if parts else exp.false()
