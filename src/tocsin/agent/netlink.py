@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from tocsin.model.errors import NotAllowed, TryLater
@@ -23,7 +24,7 @@ from tocsin.model.errors import NotAllowed, TryLater
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["AuditReceiver", "KernelRefused", "Record", "SocketOwned", "open_audit_socket", "request"]
+__all__ = ["AuditReceiver", "Coalesce", "KernelRefused", "Record", "SocketOwned", "open_audit_socket", "request"]
 
 Record = tuple[int, bytes]
 """One audit record: its type number and its text as the kernel wrote it, without any header."""
@@ -45,6 +46,7 @@ HEADER = struct.Struct("=IHHII")
 ERROR_CODE = struct.Struct("=i")
 LARGEST_RECORD: Final = 9216  # MAX_AUDIT_MESSAGE_LENGTH is 8970
 ANSWER_TIMEOUT_S: Final = 5.0
+BUSY_RECORDS: Final = 16  # after one wait
 
 
 class SocketOwned(TryLater):
@@ -153,17 +155,32 @@ class _Ring:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Coalesce:
+    """How long to wait after a record for more of them.
+
+    Each awakening costs a fraction of a millisecond to warm up, so that many records at a time are cheaper; few are
+    better read soon, while the processes that they are about are still there.
+    """
+
+    calm_s: float = 0.02
+    busy_s: float = 0.06
+
+
+CALMLY: Final = Coalesce()
+
+
 class AuditReceiver:
     """A socket that audit records arrive on, read many at a time.
 
     Use `own` to be the kernel's audit daemon and `listen` to read along with another one.
     """
 
-    def __init__(self, sock: socket.socket, *, owner: bool, slots: int, coalesce_s: float) -> None:
+    def __init__(self, sock: socket.socket, *, owner: bool, slots: int, coalesce: Coalesce) -> None:
         self.owner = owner
         self.slots = slots
         self.overruns = 0
-        self._socket, self._coalesce_s = sock, coalesce_s
+        self._socket, self._coalesce, self._pause_s = sock, coalesce, coalesce.calm_s
         self._ring = _Ring(slots)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._early: list[Record] = []
@@ -171,14 +188,14 @@ class AuditReceiver:
         self._poll.register(sock, select.POLLIN)
 
     @classmethod
-    def own(cls, buffer_bytes: int = 8 << 20, slots: int = 128, coalesce_s: float = 0.02) -> Self:
+    def own(cls, buffer_bytes: int = 8 << 20, slots: int = 128, coalesce: Coalesce = CALMLY) -> Self:
         """Become the kernel's audit daemon: records are sent to this process alone, and held back while it is slow.
 
         Raises:
             SocketOwned: another daemon has the socket; `listen` still works.
         """
         sock = open_audit_socket()
-        receiver = cls(sock, owner=True, slots=slots, coalesce_s=coalesce_s)
+        receiver = cls(sock, owner=True, slots=slots, coalesce=coalesce)
         _set_receive_buffer(sock, buffer_bytes)
         status = struct.pack("=11I", AUDIT_STATUS_PID, 0, 0, os.getpid(), *(0,) * 7)
         try:
@@ -192,7 +209,7 @@ class AuditReceiver:
 
     @classmethod
     def listen(
-        cls, drop_types: Iterable[int] = (), buffer_bytes: int = 32 << 20, slots: int = 128, coalesce_s: float = 0.02
+        cls, drop_types: Iterable[int] = (), buffer_bytes: int = 32 << 20, slots: int = 128, coalesce: Coalesce = CALMLY
     ) -> Self:
         """Read along with the audit daemon. What does not fit the buffer is lost, seen only as gaps in the serials.
 
@@ -201,7 +218,7 @@ class AuditReceiver:
         sock = open_audit_socket(READLOG_GROUPS)
         _set_receive_buffer(sock, buffer_bytes)
         _drop_in_kernel(sock, sorted(drop_types))
-        return cls(sock, owner=False, slots=slots, coalesce_s=coalesce_s)
+        return cls(sock, owner=False, slots=slots, coalesce=coalesce)
 
     def receive(self, timeout_s: float) -> list[Record]:
         """Wait for a record, then for more to gather, and return all there are, up to one ring; empty on timeout."""
@@ -210,8 +227,10 @@ class AuditReceiver:
             return early
         if not self._poll.poll(timeout_s * 1000):
             return []
-        time.sleep(self._coalesce_s)
-        return self.drain()
+        time.sleep(self._pause_s)
+        records = self.drain()
+        self._pause_s = self._coalesce.busy_s if len(records) >= BUSY_RECORDS else self._coalesce.calm_s
+        return records
 
     def drain(self) -> list[Record]:
         """What has arrived already, up to one ring, without waiting."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
 from tocsin.agent.control import AuditControl, AuditStatus
-from tocsin.agent.netlink import AuditReceiver, KernelRefused, SocketOwned
+from tocsin.agent.netlink import AuditReceiver, Coalesce, KernelRefused, SocketOwned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ class Limits:
     backlog_records: int = 8192
     backlog_wait_jiffies: int = 60
     receive_buffer_bytes: int = 8 << 20
-    coalesce_s: float = 0.02
+    coalesce: Coalesce = field(default_factory=Coalesce)
 
     @classmethod
     def of(cls, settings: AuditSettings) -> Self:
@@ -48,7 +48,7 @@ class Limits:
             settings.backlog_records,
             settings.backlog_wait_jiffies,
             settings.receive_buffer_bytes,
-            settings.coalesce_ms / 1000,
+            Coalesce(settings.coalesce_ms / 1000, settings.coalesce_busy_ms / 1000),
         )
 
 
@@ -79,10 +79,10 @@ class AuditSession:
         control, file = AuditControl(), state_dir / FOUND_FILE
         found = _left_behind(file) or _Found(_boot_id(), _settings(control.status()), [])
         try:
-            receiver = AuditReceiver.own(limits.receive_buffer_bytes, coalesce_s=limits.coalesce_s)
+            receiver = AuditReceiver.own(limits.receive_buffer_bytes, coalesce=limits.coalesce)
         except SocketOwned:
             dropped = (PROCTITLE, BPRM_FCAPS)
-            receiver = AuditReceiver.listen(dropped, limits.receive_buffer_bytes, coalesce_s=limits.coalesce_s)
+            receiver = AuditReceiver.listen(dropped, limits.receive_buffer_bytes, coalesce=limits.coalesce)
             return cls(control, receiver, None, file)
         session = cls(control, receiver, found, file)
         session._remember()
