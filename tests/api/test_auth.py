@@ -34,7 +34,7 @@ def test_a_password_has_a_length(password: str) -> None:
 def test_the_first_login_makes_the_owner_once(console: Console, stranger: TestClient) -> None:
     """The token opens the form, makes the owner, logs them in, and is worth nothing afterwards."""
     token = console.first_token()
-    assert stranger.get("/login").headers["location"] == "/welcome"
+    assert stranger.get(f"/login?token={token}").headers["location"] == f"/welcome?token={token}"
     assert "Choose your login" in stranger.get(f"/welcome?token={token}").text
     form = {"token": token, "name": NAME, "password": PASSWORD}
     entered = stranger.post("/welcome", data=form)

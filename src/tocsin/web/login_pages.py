@@ -57,7 +57,8 @@ class _LoginPage:
     def show(self, request: Request) -> Response:
         with reading(self._backend.engine) as connection:
             if not has_users(connection, self._backend.org):
-                return RedirectResponse("/welcome", 303)
+                query = f"?{request.url.query}" if request.url.query else ""
+                return RedirectResponse(f"/welcome{query}", 303)
         return self._form(request.query_params.get("next", ""))
 
     def _form(self, path: str, name: str = "", error: str = "", status: int = 200) -> Response:
