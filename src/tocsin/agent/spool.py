@@ -79,7 +79,8 @@ class Spool:
     @property
     def waiting(self) -> int:
         """Batches that the server has not acknowledged."""
-        return len(self._waiting)
+        with self._changed:
+            return len(self._waiting)
 
     def append(self, envelope: bytes, batch_hash: bytes) -> None:
         """Add the batch that was sealed at `position`, and move on.
