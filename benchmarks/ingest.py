@@ -29,7 +29,7 @@ from tocsin.wiring.first_start import make_enrolment_token
 
 AGENTS = 100
 BATCH_MS = 250
-CONNECTIONS = 8
+CONNECTIONS = 25
 DRAIN_S = 120.0
 
 

@@ -43,7 +43,7 @@ class Up:
     def run(self, greet: Callable[[dict[str, str]], None]) -> None:
         """Start all, call `greet` when the console answers, return when told to stop."""
         engine = open_server_state(self._settings, self._clock.now_ms())
-        supervisor = Supervisor([self._child("gateway", "api"), self._child("detector", "lake")])
+        supervisor = Supervisor([self._child("gateway", "api"), self._child("detector"), self._child("lake")])
         # The greeting waits for the server beside the supervisor, which must tend its children meanwhile.
         threading.Thread(target=self._welcome, args=(engine, supervisor, greet), name="welcome", daemon=True).start()
         supervisor.run()
