@@ -21,7 +21,6 @@ from tocsin.normalize.auditd.tables import record_type
 __all__ = ["capture", "holding"]
 
 QUIET_S: Final = 0.4
-END_OF_EVENT: Final = "EOE"
 
 
 @contextlib.contextmanager
@@ -35,10 +34,19 @@ def holding(lock: Path | None) -> Iterator[None]:
         yield
 
 
-def capture(box: Sandbox, script: str, before: str = "", *, own_pids: bool = True, limit_s: float = 40) -> list[bytes]:
+def capture(
+    box: Sandbox,
+    script: str,
+    before: str = "",
+    *,
+    own_pids: bool = True,
+    visitor: tuple[Sandbox, str] | None = None,
+    limit_s: float = 40,
+) -> list[bytes]:
     """The audit.log of a script's processes, under the agent's own rules; the kernel's audit is left as it was found.
 
-    Starts with the script itself: how the sandbox was made is left out, and so is everything else on this machine.
+    Starts with the script itself: how the sandbox was made is left out, and so is everything else on this machine. Ends
+    of events (EOE) are kept, which auditd leaves out: without PROCTITLE they alone say when an event is whole.
     """
     rules = read_rules([BASE_RULES], login_homes(box.root / "etc" / "passwd")).rules
     # The session keeps its state in the working directory, which stays outside when the root folder changes.
@@ -52,10 +60,29 @@ def capture(box: Sandbox, script: str, before: str = "", *, own_pids: bool = Tru
             if session.refused:
                 raise SystemExit(f"the kernel refused {session.refused}")
             process = box.start(script, before, own_pids=own_pids)
-            records = _until_quiet(session, process, limit_s)
+            with _visiting(process, visitor):
+                records = _until_quiet(session, process, limit_s)
         finally:
             session.stop()
-    return list(_of_tree([(line, parse_line(line)) for line in map(_line, records)]))
+    lines = list(_of_tree([(line, parse_line(line)) for line in map(_line, records)]))
+    if not lines:
+        raise SystemExit("the script did not start: what prepares it has failed")
+    return lines
+
+
+@contextlib.contextmanager
+def _visiting(process: subprocess.Popen[bytes], visitor: tuple[Sandbox, str] | None) -> Iterator[None]:
+    """Another sandbox's script runs in the network of the recorded one, and is not recorded itself."""
+    if visitor is None:
+        yield
+        return
+    guest, script = visitor
+    visiting = guest.visit(process, script)
+    try:
+        yield
+    finally:
+        visiting.kill()
+        visiting.wait()
 
 
 def _until_quiet(session: AuditSession, process: subprocess.Popen[bytes], limit_s: float) -> list[Record]:
@@ -79,20 +106,28 @@ def _line(record: Record) -> bytes:
 
 
 def _of_tree(lines: Sequence[tuple[bytes, AuditRecord]]) -> Iterator[bytes]:
-    """The lines of the events of the script's process and its descendants, in order."""
+    """The lines of the events of the script's process, its descendants and the sessions that they log in, in order."""
     family: set[int] = set()
+    sessions: set[str] = set()
     ours: set[int] = set()
     for _, record in lines:
         pid = _number(record, "pid")
         if not family and record.type == "EXECVE" and list(record.values[1:]) == ["bash", SCRIPT]:
             family.add(_pid_of(record.serial, lines))
             ours.add(record.serial)
-        elif family and pid is not None and (pid in family or _number(record, "ppid") in family):
+        elif family and pid is not None and _is_related(record, pid, family, sessions):
             family.add(pid)
             ours.add(record.serial)
+            if record.type == "LOGIN":
+                sessions.add(record.get("ses"))
     for line, record in lines:
-        if record.serial in ours and record.type != END_OF_EVENT:
+        if record.serial in ours:
             yield line
+
+
+def _is_related(record: AuditRecord, pid: int, family: set[int], sessions: set[str]) -> bool:
+    # A daemon that has done nothing since it forked is unknown, and so are its children, but for their session.
+    return pid in family or _number(record, "ppid") in family or record.get("ses") in sessions
 
 
 def _pid_of(serial: int, lines: Iterable[tuple[bytes, AuditRecord]]) -> int:

@@ -10,7 +10,7 @@ printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"
 chmod +x "$root/usr/sbin/policy-rc.d"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get install -y --no-install-recommends \
-  auditd ca-certificates cron curl e2fsprogs git iproute2 iptables kmod less libcap2-bin logrotate make nano \
+  auditd ca-certificates cron curl e2fsprogs gcc git iproute2 iptables kmod less libc6-dev libcap2-bin logrotate make nano \
   netcat-traditional nginx-light openssh-client openssh-server perl php8.2-fpm postgresql procps python3 rsync rsyslog \
   socat strace sudo wget zip
 printf 'nameserver 127.0.0.1\n' > "$root/etc/resolv.conf"

@@ -12,6 +12,7 @@ import os
 import shlex
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,9 @@ SCRIPT: Final = "session.sh"
 CLONE_NEWNS: Final = 0x00020000
 # Copied, as what overlayfs does below a file that is changed would show in its audit records.
 COPIED: Final = ("etc", "home", "root", "srv", "usr/lib/systemd", "var/log", "var/spool", "var/www")
-# The cloud's metadata service, a peer of documentation's networks, and one beside the metadata service.
-ADDRESSES: Final = ("169.254.169.254", "169.254.169.253", "203.0.113.10", "10.0.0.5")
+# The cloud's metadata service and one beside it; the host and a neighbour; strangers.
+ADDRESSES: Final = ("169.254.169.254", "169.254.169.253", "10.0.0.5", "10.0.0.20", "203.0.113.10", "198.51.100.23")
+OWN_PIDS: Final = ["--pid", "--fork", "--kill-child"]
 BEFORE: Final = f"""
 mount -t proc proc /proc
 hostname {HOSTNAME}; echo "127.0.1.1 {HOSTNAME}" >> /etc/hosts
@@ -46,12 +48,15 @@ class Sandbox:
         """
         (self.root / "root" / SCRIPT).write_text(script)
         setup = f"set -e\n{BEFORE}\ncd /root\n(\n:\n{before}\n) > /dev/null 2>&1\nexec bash {SCRIPT}\n"
-        kinds = ["--mount", "--net", "--uts"] + (["--pid", "--fork", "--kill-child"] if own_pids else [])
-        command = ["unshare", *kinds, f"--root={self.root}", "/bin/sh", "-c", setup]
-        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
-        return subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        kinds = ["--mount", "--net", "--uts"] + (OWN_PIDS if own_pids else [])
+        return _start(["unshare", *kinds, f"--root={self.root}", "/bin/sh", "-c", setup])
+
+    def visit(self, host: subprocess.Popen[bytes], script: str) -> subprocess.Popen[bytes]:
+        """Run a script on this sandbox but in the network of another one; ending it ends all its processes."""
+        inside = _first_child(host.pid)
+        network = ["nsenter", f"--target={inside}", "--net"]
+        visitor = ["unshare", "--mount", *OWN_PIDS, f"--root={self.root}", "/bin/bash", "-c", script]
+        return _start([*network, *visitor])
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -66,6 +71,21 @@ class Sandbox:
             os.chroot(".")
             os.chdir(folder)
             os.close(outside)
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def _first_child(pid: int) -> int:
+    """The process inside a sandbox that `unshare` has started; it comes a moment later."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    while not (found := children.read_text().split()):
+        time.sleep(0.01)
+    return int(found[0])
 
 
 def private_mounts() -> None:
