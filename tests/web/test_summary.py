@@ -7,7 +7,7 @@ import pytest
 import sample_intrusion
 from tocsin.model.event import Event, nest
 from tocsin.model.schema import CLASSES
-from tocsin.web.summary import summary
+from tocsin.web.summary import glimpse, summary
 
 START = 1_790_000_000_000
 
@@ -42,3 +42,12 @@ def test_addresses() -> None:
     event = Event(4001, {"time": START, "dst_endpoint.ip": "2001:db8::1", "dst_endpoint.port": 443})
     assert summary(nest(event)).said == "[2001:db8::1]:443"
     assert summary(nest(Event(4001, {"time": START, "dst_endpoint.svc_name": "/run/x.sock"}))).said == "/run/x.sock"
+
+
+def test_a_glimpse_shows_the_lineage() -> None:
+    """A process's row shows what led to it, nearest ancestors last; another event's row shows what happened."""
+    launched = nest(sample_intrusion.launch(sample_intrusion.METADATA, START, 1))
+    assert glimpse(launched) == "systemd \u203a apache2 \u203a dash \u203a .k \u203a bash \u203a curl"
+    refused = nest(sample_intrusion.failed_login("203.0.113.9", "root", START, 1))
+    assert glimpse(refused) == "root from 203.0.113.9 through sshd"
+    assert glimpse({}) == ""

@@ -25,7 +25,7 @@ __all__ = [
     "changed_since",
     "counts",
     "evidence",
-    "glimpses",
+    "first_events",
     "page",
     "show",
 ]
@@ -144,20 +144,20 @@ def evidence(connection: sa.Connection, org: str, key: str) -> list[Evidence]:
     return [_evidence(row) for row in rows if row["event"] is not None]
 
 
-def glimpses(connection: sa.Connection, org: str, keys: Sequence[str]) -> dict[str, str]:
-    """Of each alert the value that first met its rule: what a row can show of the evidence."""
+def first_events(connection: sa.Connection, org: str, keys: Sequence[str]) -> dict[str, dict[str, Json]]:
+    """Of each alert the first event that it keeps: what a row can show of the evidence."""
     # Event ids sort by time, so that the least one is found in the key's index without reading the others.
     first = alert_event.alias("first")
     of_alert = (first.c.org == org) & (first.c.alert_id == alert.c.id)
     earliest = sa.select(sa.func.min(first.c.event_uid)).where(of_alert).correlate(alert).scalar_subquery()
     mine = (alert_event.c.org == org) & (alert_event.c.alert_id == alert.c.id)
     wanted = (
-        sa.select(alert.c.id, alert_event.c.met)
+        sa.select(alert.c.id, alert_event.c.event)
         .select_from(alert)
         .join(alert_event, mine & (alert_event.c.event_uid == earliest))
         .where(alert.c.org == org, alert.c.id.in_(keys))
     )
-    return {row.id: row.met[0]["value"] for row in connection.execute(wanted) if row.met}
+    return {row.id: row.event for row in connection.execute(wanted) if row.event}
 
 
 def changed_since(connection: sa.Connection, org: str, since_ms: int, *, limit: int = 200) -> list[Alert]:

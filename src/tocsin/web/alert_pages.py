@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tocsin.alert.change import acknowledge, close
-from tocsin.alert.read import LEVELS, STATUSES, Alert, Evidence, Filter, counts, evidence, glimpses, page, show
+from tocsin.alert.read import LEVELS, STATUSES, Alert, Evidence, Filter, counts, evidence, first_events, page, show
 from tocsin.alert.tree import process_tree
 from tocsin.api.auth import Caller
 from tocsin.state.engine import reading
@@ -65,13 +65,13 @@ class _AlertPages:
         with reading(self._backend.engine) as connection:
             found = page(connection, caller.org, wanted, cursor=request.query_params.get("cursor", ""))
             by_status = counts(connection, caller.org, wanted)
-            seen = glimpses(connection, caller.org, [alert.id for alert in found.alerts])
+            seen = first_events(connection, caller.org, [alert.id for alert in found.alerts])
         return self._pages.page(
             caller,
             "alerts.html",
             alerts=found.alerts,
             cursor=found.cursor,
-            glimpses=seen,
+            first_events=seen,
             wanted=wanted,
             counts=by_status,
             levels=LEVELS,
@@ -125,10 +125,12 @@ def _why(kept: Sequence[Evidence]) -> list[Why]:
     for item in kept:
         for met in item.met:
             terms.setdefault((met.field, met.term), Counter())[met.value] += 1
-    return [
+    found = [
         Why(field, term, values.most_common(_MAX_VALUES), max(0, len(values) - _MAX_VALUES))
         for (field, term), values in terms.items()
     ]
+    # What people can read comes before the numbers of activities and results.
+    return sorted(found, key=lambda why: why.values[0][0].isdecimal())
 
 
 def _techniques(alert: Alert) -> list[str]:

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from tocsin.alert.read import Alert, Filter, changed_since, counts, glimpses
+from tocsin.alert.read import Alert, Filter, changed_since, counts, first_events
 from tocsin.api.auth import Caller, identify
+from tocsin.model.event import Json
 from tocsin.state.engine import reading
 from tocsin.web.alert_pages import filter_of
 from tocsin.web.page import Pages
@@ -60,15 +61,15 @@ class _Feed:
                 return ""
             by_status = counts(connection, self._caller.org, self._wanted)
             total = counts(connection, self._caller.org, Filter())
-            seen = glimpses(connection, self._caller.org, [alert.id for alert in fresh])
+            seen = first_events(connection, self._caller.org, [alert.id for alert in fresh])
         self._since_ms = max(self._since_ms, fresh[-1].updated_at)
         self._told = {alert.id: alert.updated_at for alert in changed}
         shown = [self._row(alert, seen) for alert in fresh]
         tabs = {**by_status, "all": sum(by_status.values()), "nav": total["open"]}
         return f"{''.join(shown)}{_message('counts', tabs, self._since_ms)}"
 
-    def _row(self, alert: Alert, seen: dict[str, str]) -> str:
-        html = self._pages.fragment("_alert_row.html", alert=alert, glimpses=seen)
+    def _row(self, alert: Alert, seen: dict[str, dict[str, Json]]) -> str:
+        html = self._pages.fragment("_alert_row.html", alert=alert, first_events=seen)
         said = {"id": alert.id, "html": html, "matches": _matches(alert, self._wanted)}
         return _message("alert", said, alert.updated_at)
 

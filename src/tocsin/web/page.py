@@ -12,7 +12,7 @@ from tocsin.alert.read import Filter, counts
 from tocsin.api.auth import Caller, csrf_token
 from tocsin.api.backend import Backend
 from tocsin.state.engine import reading
-from tocsin.web.summary import summary
+from tocsin.web.summary import glimpse, summary
 from tocsin.web.texts import FILTERS, ago
 
 __all__ = ["HERE", "Pages"]
@@ -34,7 +34,7 @@ class Pages:
             undefined=jinja2.StrictUndefined,
         )
         self._templates.filters |= FILTERS
-        self._templates.filters["summary"] = summary
+        self._templates.filters |= {"summary": summary, "glimpse": glimpse}
 
     def fragment(self, name: str, /, **values: object) -> str:
         """A template without the frame around it."""

@@ -9,7 +9,9 @@ import msgspec
 from tocsin.model.event import Json
 from tocsin.model.schema import CLASSES
 
-__all__ = ["Summary", "summary"]
+__all__ = ["Summary", "glimpse", "summary"]
+
+_LONGEST_LINEAGE = 6
 
 _KINDS = {
     0: "Event",
@@ -54,6 +56,24 @@ def summary(event: Mapping[str, Json]) -> Summary:
         hostname=_text(event, "device.hostname") or _text(event, "device.uid"),
         failed=_at(event, "status_id") == 2,  # noqa: PLR2004  # OCSF's "Failure"
     )
+
+
+def glimpse(event: Mapping[str, Json]) -> str:
+    """What a title does not say: which processes led to the event, or else what happened; empty without an event."""
+    subject = _at(event, "process" if event.get("class_uid") == 1007 else "actor.process")  # noqa: PLR2004  # processes
+    names = _lineage(subject) if isinstance(subject, dict) else []
+    if len(names) > 1:
+        return " \u203a ".join(names)
+    return summary(event).said if event else ""
+
+
+def _lineage(subject: Mapping[str, Json]) -> list[str]:
+    """Names from the furthest shown ancestor to the process itself; a fork of the same program counts once."""
+    ancestry = subject.get("ancestry")
+    chain = [subject, *(ancestry if isinstance(ancestry, list) else [])]
+    names = [name for said in chain if isinstance(said, dict) and (name := _text(said, "name"))]
+    distinct = [name for name, before in zip(names, [None, *names], strict=False) if name != before]
+    return distinct[:_LONGEST_LINEAGE][::-1]
 
 
 def _process(event: Mapping[str, Json]) -> str:
