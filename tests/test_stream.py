@@ -12,6 +12,7 @@ import pytest
 from columnar.batches import KEY
 from house import NOW, House, drain
 from tocsin.adapters.lake_sink import CONSUMER, FlushWhen
+from tocsin.columnar.decode import RecentBatches
 from tocsin.columnar.frame import Batch
 from tocsin.model import wire
 from tocsin.model.errors import Fenced, OutOfSpace, TryLater
@@ -230,3 +231,20 @@ def test_an_older_lake_owner_cannot_complete(house: House) -> None:
     with reading(house.state) as connection:
         assert set(read_position(connection, CONSUMER).offsets.values()) == {0}
     assert {row.generation for row in house.rows(consumer_offset)} == {2}
+
+
+def test_consumers_may_share_what_is_decoded(house: House) -> None:
+    """Two consumers with one decoder get the same batches, each decoded once as long as it is recent."""
+    recent = RecentBatches(max_batches=2)
+    for sequence in range(3):
+        house.append(sequence)
+    partition = next(p for p in range(2) if house.log.bounds(p)[1])
+    entries = house.log.read(partition, 0, max_bytes=1 << 20)
+    first = [recent.decode(entry) for entry in entries]
+    again = [recent.decode(entry) for entry in entries]
+    assert [batch[0].sequence for batch in again] == [0, 1, 2]
+    assert recent.decode(entries[2]) is again[2]
+    assert first[0] is not again[0]
+    seen: list[str] = []
+    drain(Runner(house.log, house.state_sink(seen), house.refuse, recent.decode))
+    assert len(seen) == 6

@@ -66,9 +66,17 @@ class _Stopped(Exception):
 class Runner:
     """Carries one consumer from the log to its sink."""
 
-    def __init__(self, log: EventLog, sink: Sink, refuse: Refuse, max_bytes: int = 4 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        sink: Sink,
+        refuse: Refuse,
+        decode: Callable[[LogEntry], Batch] = decode,
+        max_bytes: int = 4 * 1024 * 1024,
+    ) -> None:
+        """Start where the sink stands; `decode` may be that of `RecentBatches`, shared with other consumers."""
         self._log, self._sink, self._refuse = log, sink, refuse
-        self._max_bytes = max_bytes
+        self._decode, self._max_bytes = decode, max_bytes
         position = sink.position()
         self._offsets = {p: max(position.offsets.get(p, 0), log.bounds(p)[0]) for p in range(log.partitions)}
         self._taken = dict(position.taken)
@@ -117,7 +125,7 @@ class Runner:
             return None
         taken[origin] = place
         try:
-            return decode(entry)
+            return self._decode(entry)
         except BadInput as error:
             _log.warning("batch put aside", consumer=self._sink.name, partition=entry.partition, offset=entry.offset)
             self._refuse(entry, str(error))

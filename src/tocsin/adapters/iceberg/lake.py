@@ -16,6 +16,7 @@ from tocsin.adapters.iceberg.storage import storage_failures
 from tocsin.adapters.iceberg.tables import (
     NAMESPACE,
     class_of,
+    find_table,
     generation_of,
     open_catalog,
     open_table,
@@ -46,7 +47,8 @@ class IcebergLake:
 
     def position(self, class_uid: int) -> LakePosition:
         """What the class's table holds, from its current snapshot; empty for a class without events."""
-        return position_of(self._table(class_uid))
+        table = find_table(self._catalog, class_uid)
+        return position_of(table) if table else LakePosition({}, {})
 
     def append(self, class_uid: int, rows: pa.Table, position: LakePosition) -> None:
         """Write rows (of `columnar.nested`) to files, sync them, commit them and the position in one snapshot.
@@ -55,7 +57,7 @@ class IcebergLake:
             OutOfSpace: nothing was committed.
             Fenced: a newer owner has claimed the table.
         """
-        table = self._table(class_uid)
+        table = open_table(self._catalog, class_uid)
         self._check_owner(table)
         with storage_failures():
             # Once a commit was tried its files are left to `sweep`: it may have succeeded and only its answer failed.
@@ -63,14 +65,18 @@ class IcebergLake:
 
     def compact(self, class_uid: int) -> int:
         """Merge small files into large ones, and forget old snapshots; gives the number of files that went away."""
-        table = self._table(class_uid)
+        table = find_table(self._catalog, class_uid)
+        if table is None:
+            return 0
         self._check_owner(table)
         with storage_failures():
             return maintenance.compact(table, snapshot_properties(position_of(table), self._generation))
 
     def expire(self, class_uid: int, before_ms: int) -> int:
         """Drop whole days before that time; gives the number of files that went away."""
-        table = self._table(class_uid)
+        table = find_table(self._catalog, class_uid)
+        if table is None:
+            return 0
         self._check_owner(table)
         with storage_failures():
             return maintenance.expire(table, before_ms, snapshot_properties(position_of(table), self._generation))
@@ -83,9 +89,6 @@ class IcebergLake:
     def close(self) -> None:
         """Close the catalog's connections."""
         self._catalog.engine.dispose()
-
-    def _table(self, class_uid: int) -> Table:
-        return open_table(self._catalog, class_uid)
 
     def _claim(self, table: Table) -> None:
         self._check_owner(table)

@@ -25,6 +25,7 @@ __all__ = [
     "DAY_MS",
     "NAMESPACE",
     "class_of",
+    "find_table",
     "generation_of",
     "open_catalog",
     "open_table",
@@ -64,9 +65,8 @@ def open_catalog(url: str, warehouse: Path) -> SqlCatalog:
 
 def open_table(catalog: SqlCatalog, class_uid: int) -> Table:
     """The class's table, created if need be, with all attributes that the class declares by now."""
-    try:
-        table = _load(catalog, class_uid)
-    except NoSuchTableError:
+    table = find_table(catalog, class_uid)
+    if table is None:
         return _create(catalog, class_uid)
     declared = schema(class_uid)
     if _names(declared) - _names(table.schema().as_arrow()):
@@ -75,6 +75,14 @@ def open_table(catalog: SqlCatalog, class_uid: int) -> Table:
         with table.transaction() as transaction:
             transaction.set_properties({"schema.name-mapping.default": table.schema().name_mapping.model_dump_json()})
     return table
+
+
+def find_table(catalog: SqlCatalog, class_uid: int) -> Table | None:
+    """The class's table; None as long as nothing was stored in it."""
+    try:
+        return _load(catalog, class_uid)
+    except NoSuchTableError:
+        return None
 
 
 def class_of(table_name: str) -> int:
