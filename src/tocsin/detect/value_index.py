@@ -23,6 +23,7 @@ __all__ = ["NO_TEXT", "ValueIndex"]
 
 NO_TEXT: Final = 0  # the class of a missing value: passes nothing
 _CACHED_VALUES: Final = 50_000
+_CACHED_CHARACTERS: Final = 4_000_000
 _SHORTEST_LITERAL: Final = 2  # a single character occurs nearly everywhere
 _SEPARATOR: Final = "\0"
 _ADDRESS_STARTS: Final = frozenset("0123456789abcdefABCDEF:")
@@ -35,9 +36,7 @@ class ValueIndex:
 
     def __init__(self) -> None:
         self._tests: dict[Test, int] = {}
-        self._cached: dict[str, int] = {}
-        self._classes: dict[frozenset[int], int] = {frozenset(): NO_TEXT}
-        self.members: list[frozenset[int]] = [frozenset()]  # by class: the tests that its values pass
+        self._forget()
         self.lazy: frozenset[int] = frozenset()  # tests that are in no class
         self._judges: dict[int, tuple[_Judge, dict[str, bool]]] = {}
         self._always: set[int] = set()
@@ -45,6 +44,12 @@ class ValueIndex:
         self._networks: list[tuple[int, str]] = []
         self._numbers: list[tuple[int, Number]] = []
         self._literals: dict[str, list[tuple[int, Relation | _Judge]]] = {}
+
+    def _forget(self) -> None:
+        self._cached: dict[str, int] = {}
+        self._cached_characters = 0
+        self._classes: dict[frozenset[int], int] = {frozenset(): NO_TEXT}
+        self.members: list[frozenset[int]] = [frozenset()]  # by class: the tests that its values pass
 
     def add(self, test: Test) -> int:
         """The number of a test; the same for equal tests."""
@@ -58,7 +63,6 @@ class ValueIndex:
         # The order is the automaton's numbering.
         self._found = list(self._literals.values())
         self._automaton = aho.AhoCorasick(list(self._literals), implementation=aho.Implementation.DFA)
-        self._plain = self._class_of(frozenset(self._always))
         self._scanned = {
             test: (literal, condition if not isinstance(condition, Relation) else None)
             for literal, tests in enumerate(self._found)
@@ -110,13 +114,14 @@ class ValueIndex:
         return found
 
     def classify(self, values: Sequence[str | None]) -> list[int]:
-        """The class of each value; values seen before are not looked at again."""
-        if len(self._cached) > _CACHED_VALUES:
-            self._cached.clear()
+        """The class of each value, good until the next call; values seen before are not looked at again."""
+        if len(self._cached) > _CACHED_VALUES or self._cached_characters > _CACHED_CHARACTERS:
+            self._forget()
         cached = self._cached
         fresh = [value for value in values if value is not None and value not in cached]
         if fresh:
             cached.update(zip(fresh, self._classify(fresh), strict=True))
+            self._cached_characters += sum(map(len, fresh))
         return [NO_TEXT if value is None else cached[value] for value in values]
 
     def _classify(self, values: Sequence[str]) -> list[int]:
@@ -128,7 +133,7 @@ class ValueIndex:
             special |= {at for at, value in enumerate(values) if NUMBER.fullmatch(value)}
         if self._networks:
             special |= {at for at, value in enumerate(values) if value[:1] in _ADDRESS_STARTS}
-        classes = [self._plain] * len(values)
+        classes = [self._class_of(frozenset(self._always))] * len(values)
         for at in special:
             passed = self._always | found.get(at, _NONE)
             passed.update(equal.get(folded[at], ()), self._amounts(values[at]))

@@ -142,6 +142,7 @@ class EventView(View):
         super().__init__(len(frame))
         self._frame = frame
         self._paths = frozenset(frame.table.column_names)
+        self._columns: dict[str, Column] = {}
         self._originals: list[Any] | None = None
         self.records = RecordView(frame.records, self) if frame.records is not None else None
 
@@ -151,7 +152,9 @@ class EventView(View):
             return self._source_column(field.path)
         if field.scope is Scope.RECORD or field.path not in self._paths:
             return None
-        return _texts(self._frame.table.column(field.path).combine_chunks())
+        if field.path not in self._columns:
+            self._columns[field.path] = _texts(self._frame.table.column(field.path).combine_chunks())
+        return self._columns[field.path]
 
     def search(self, index: ValueIndex) -> list[Searched]:
         """The attributes that keywords are searched in, and every text of the original."""
