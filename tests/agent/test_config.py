@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
 from tocsin.agent.config import BatchSettings, Config, read_config
+from tocsin.agent.rule_set import BASE_RULES
 from tocsin.model.errors import InvalidSetting
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     """An agent needs no settings file."""
     assert read_config(tmp_path / "absent.toml") == Config()
+
+
+def test_the_shipped_file_names_every_setting_with_its_default() -> None:
+    """Whoever edits the shipped file sees all there is; only the built-in rules have no path there."""
+    path = BASE_RULES.parent / "agent.toml"
+    assert read_config(path) == Config()
+    shipped = tomllib.loads(path.read_text().replace("# rules =", "rules ="))
+    for section in fields(Config):
+        kind = type(getattr(Config(), section.name))
+        names = {setting.name for setting in fields(kind)} if is_dataclass(kind) else set()
+        assert section.name in shipped
+        assert not names or set(shipped[section.name]) == names
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:

@@ -176,10 +176,11 @@ def test_a_full_disk_keeps_the_position(tmp_path: Path) -> None:
     size = spool.size_bytes
     os.close(spool._segments[-1]._file)
     spool._segments[-1]._file = os.open("/dev/full", os.O_RDWR)
-    with pytest.raises((OutOfSpace, OSError)):
+    with pytest.raises(OutOfSpace, match="cannot be written: No space left on device"):
         _add(spool)
     assert spool.position == position
     assert spool.size_bytes == size
+    assert spool.trouble
 
 
 WRITER = """

@@ -91,8 +91,7 @@ class Batcher:
         )
         try:
             self._spool.append(envelope, batch_hash)
-        except OutOfSpace as error:
-            self._health.ill("spool", str(error))
+        except OutOfSpace:  # the spool tells its trouble itself
             self._health.count("spool_overflow", len(rows))
             self.not_kept = not_kept
             self.lose("spool_overflow", len(rows))

@@ -10,7 +10,8 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Final
 
-from tocsin.agent.netlink import open_audit_socket, request
+from tocsin.agent.netlink import KernelRefused, open_audit_socket, request
+from tocsin.model.errors import NotAllowed
 
 __all__ = ["AuditControl", "AuditStatus"]
 
@@ -67,8 +68,15 @@ class AuditControl:
         self._socket.close()
 
     def status(self) -> AuditStatus:
-        """The kernel's present audit state; fields that an older kernel lacks are 0."""
-        payload = request(self._socket, AUDIT_GET, b"", "tell its audit status", last=AUDIT_GET)[-1][1]
+        """The kernel's present audit state; fields that an older kernel lacks are 0.
+
+        Raises:
+            NotAllowed: the process lacks CAP_AUDIT_CONTROL.
+        """
+        try:
+            payload = request(self._socket, AUDIT_GET, b"", "tell its audit status", last=AUDIT_GET)[-1][1]
+        except KernelRefused as error:
+            raise NotAllowed("the kernel's audit needs root, outside of any container") from error
         return AuditStatus(*STATUS.unpack(payload[: STATUS.size].ljust(STATUS.size, b"\0")))
 
     def set(self, **values: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ STALE_AFTER_S: Final = 15.0
 COUNTERS: Final = {
     "records": "audit records received from the kernel",
     "events": "events made of them and put into batches",
-    "unreadable": "records that could not be read; kept as they are in the state folder",
+    "unreadable": "records that could not be read; shipped as they came",
     "kernel_lost": "records that the kernel lost because its backlog was full",
     "receive_overruns": "times the socket's buffer overran",
     "serial_gaps": "events that the kernel began and that never arrived",
@@ -116,10 +117,11 @@ class Health:
         )
 
     def write(self, state_dir: Path) -> None:
-        """Replace the report in the state folder."""
+        """Replace the report in the state folder; on a full disk the old one stays, and goes stale."""
         part = state_dir / f"{HEALTH_FILE}.part"
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(self.snapshot())))
-        part.replace(state_dir / HEALTH_FILE)
+        with contextlib.suppress(OSError):
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(self.snapshot())))
+            part.replace(state_dir / HEALTH_FILE)
 
 
 def read_report(state_dir: Path) -> Report | None:

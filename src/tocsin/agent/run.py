@@ -173,7 +173,9 @@ class Agent:
         self._health.gauge("backlog", status.backlog)
         self._health.gauge("spool_bytes", self._spool.size_bytes)
         self._health.gauge("spool_batches", self._spool.waiting)
-        if self._spool.damaged_bytes:
+        if self._spool.trouble:
+            self._health.ill("spool", self._spool.trouble)
+        elif self._spool.damaged_bytes:
             self._health.ill("spool", f"{self._spool.damaged_bytes} bytes could not be read at the start")
         else:
             self._health.well("spool")

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tocsin.model.errors import InvalidBatch, OutOfSpace
+from tocsin.model.errors import InvalidBatch
 from tocsin.model.wire import decode_envelope
 
 if TYPE_CHECKING:
@@ -76,13 +76,9 @@ class Segment:
         """Write an envelope at the end; not synced.
 
         Raises:
-            OutOfSpace: the file is as before.
+            OSError: no room; what was written of it is overwritten by the next, or cut off at the next start.
         """
-        try:
-            _write_all(self._file, _framed(envelope), self.size)
-        except OSError as error:
-            os.ftruncate(self._file, self.size)
-            raise OutOfSpace(f"the spool cannot be written: {error.strerror}") from error
+        _write_all(self._file, _framed(envelope), self.size)
         return self._note(envelope)
 
     def _note(self, raw: bytes) -> Entry:
@@ -112,9 +108,14 @@ class Segment:
         changed = [(entry, change(entry, entry.read())) for entry in self.entries]
         part = self._path.with_suffix(".part")
         file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        _write_all(file, b"".join(_framed(raw) for _, raw in changed), 0)
-        os.fsync(file)
-        part.replace(self._path)
+        try:
+            _write_all(file, b"".join(_framed(raw) for _, raw in changed), 0)
+            os.fsync(file)
+            part.replace(self._path)
+        except OSError:
+            os.close(file)
+            part.unlink(missing_ok=True)
+            raise
         os.close(self._file)
         self._file, self.size = file, 0
         for entry, raw in changed:

@@ -6,6 +6,7 @@ that the chain holds and the loss is on record.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ import msgspec
 
 from tocsin.agent.identity import write_private
 from tocsin.agent.segment import Entry, Segment, open_segments
+from tocsin.model.errors import OutOfSpace
 from tocsin.model.wire import ChainPosition, Envelope, decode_envelope, tombstone
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Spool:
     def __init__(self, folder: Path, settings: SpoolSettings, identity: Identity, signer: Signer, boot_id: str) -> None:
         self.damaged_bytes = 0
         self.dropped_rows = 0
+        self.trouble = ""  # what is wrong with the disk, until a write succeeds
         self._folder, self._settings, self._signer = folder, settings, signer
         self._changed = threading.Condition()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,12 +92,17 @@ class Spool:
             OutOfSpace: nothing was added, and the position stays.
         """
         with self._changed:
-            entry = self._newest().append(envelope)
+            try:
+                entry = self._newest().append(envelope)
+                self.trouble = ""
+            except OSError as error:
+                self.trouble = f"the spool cannot be written: {error.strerror}"
+                raise OutOfSpace(self.trouble) from error
             self._waiting.append(entry)
             self.position = self.position.after(batch_hash)
+            self._changed.notify()
             if self.size_bytes > self._settings.max_bytes:
                 self._shrink()
-            self._changed.notify()
 
     def _newest(self) -> Segment:
         if not self._segments or self._segments[-1].size >= self._settings.segment_bytes:
@@ -140,10 +148,13 @@ class Spool:
             return
         self._synced_at = now
         with self._changed:
-            if self._waiting:
-                self._segments[-1].sync()
             acknowledged = self._acknowledged
-        (self._folder / ACKNOWLEDGED_FILE).write_text(f"{acknowledged[0]} {acknowledged[1]}")
+            try:
+                if self._waiting:
+                    self._segments[-1].sync()
+                (self._folder / ACKNOWLEDGED_FILE).write_text(f"{acknowledged[0]} {acknowledged[1]}")
+            except OSError as error:
+                self.trouble = f"the spool cannot be synced: {error.strerror}"
 
     def close(self) -> None:
         """Sync everything."""
@@ -159,13 +170,15 @@ class Spool:
     def _shrink(self) -> None:
         """Bury batches, the least important first, until a tenth of the space is free."""
         wanted = self._settings.max_bytes * 9 // 10
-        for priority in PRIORITIES_TO_DROP:
-            for segment in self._segments:
-                if self.size_bytes <= wanted:
-                    return
-                victims = {e for e in segment.entries if e.priority == priority and not e.buried}
+        for priority, segment in itertools.product(PRIORITIES_TO_DROP, self._segments):
+            if self.size_bytes <= wanted:
+                return
+            victims = {e for e in segment.entries if e.priority == priority and not e.buried}
+            try:
                 if victims:
                     self._rewrite(segment, victims)
+            except OSError as error:  # no room for the smaller file beside the larger one: the next batch tries again
+                self.trouble = f"the spool cannot be made smaller: {error.strerror}"
 
     def _rewrite(self, segment: Segment, victims: set[Entry]) -> None:
         self.dropped_rows += sum(entry.rows for entry in victims.intersection(self._waiting))
