@@ -58,8 +58,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", "org", name=op.f("pk_alert")),
     )
+    op.create_index(op.f("ix_alert_org_created_at_id"), "alert", ["org", "created_at", "id"], unique=False)
     op.create_index(
-        op.f("ix_alert_org_status_last_event_at"), "alert", ["org", "status", "last_event_at"], unique=False
+        op.f("ix_alert_org_status_created_at_id"), "alert", ["org", "status", "created_at", "id"], unique=False
     )
     op.create_index(op.f("ix_alert_org_updated_at"), "alert", ["org", "updated_at"], unique=False)
 
