@@ -124,6 +124,12 @@ class ValueIndex:
             self._cached_characters += sum(map(len, fresh))
         return [NO_TEXT if value is None else cached[value] for value in values]
 
+    def members_of(self, values: Sequence[str | None]) -> tuple[list[frozenset[int]], list[int]]:
+        """The classes of the values as the tests they pass, each once, and for each value the place of its class."""
+        numbers = self.classify(values)
+        places = {number: place for place, number in enumerate(dict.fromkeys(numbers))}
+        return [self.members[number] for number in places], [places[number] for number in numbers]
+
     def _classify(self, values: Sequence[str]) -> list[int]:
         """Most values hold no literal, equal none and are no number: they are all of one class."""
         folded, found = self._scan(values)
