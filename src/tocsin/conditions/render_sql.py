@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from tocsin.conditions.source_sql import all_texts, texts_at
 from tocsin.conditions.sql_parts import all_of, any_of, call, some, text
-from tocsin.conditions.text_sql import passes_sql, related_sql
+from tocsin.conditions.text_sql import passes_sql, related_sql, related_to_any
 from tocsin.model.condition import (
     SOURCE,
     And,
@@ -24,9 +24,11 @@ from tocsin.model.condition import (
     Match,
     Not,
     Or,
+    Relation,
     SameAs,
     Scope,
     Test,
+    Text,
     keyword_paths,
 )
 from tocsin.model.schema import CLASSES, RECORDS, Kind, attribute
@@ -57,10 +59,7 @@ class _Renderer:
             case And(parts):
                 return all_of([self.condition(part) for part in parts])
             case Or(parts):
-                # Many keywords are one pass over the texts, not one pass each.
-                tests = [part.test for part in parts if isinstance(part, Keyword)]
-                others = [self.condition(part) for part in parts if not isinstance(part, Keyword)]
-                return any_of([*others, self._searched(tests)] if tests else others)
+                return self._any(parts)
             case Not(part):
                 return exp.Not(this=call("coalesce", self.condition(part), exp.false()))
             case InRecord(part):
@@ -69,6 +68,23 @@ class _Renderer:
                 return self._searched([test])
             case Match():
                 return self._match(condition)
+
+    def _any(self, parts: Sequence[Condition]) -> exp.Expr:
+        """Alternatives; many on one field, and many keywords, are one look at the texts."""
+        keywords = [part.test for part in parts if isinstance(part, Keyword)]
+        literals: dict[tuple[Field, Relation, bool], list[str]] = {}
+        others: list[exp.Expr] = []
+        for part in parts:
+            match part:
+                case Match(field, Text(relation, value, cased)):
+                    literals.setdefault((field, relation, cased), []).append(value)
+                case Keyword():
+                    pass
+                case _:
+                    others.append(self.condition(part))
+        for (field, relation, cased), values in literals.items():
+            others.append(self._some(field, "text", related_to_any(relation, values, cased=cased)))
+        return any_of([*others, self._searched(keywords)] if keywords else others)
 
     def _match(self, leaf: Match) -> exp.Expr:
         if isinstance(leaf.test, SameAs):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlglot import exp
 
 from tocsin.conditions.fold_sql import fold_sql, folded
 from tocsin.conditions.literal import regex_source
-from tocsin.conditions.sql_parts import call, each, integer, text, whole
+from tocsin.conditions.sql_parts import call, each, integer, some, text, whole
 from tocsin.model.condition import (
     NUMBER,
     Cidr,
@@ -27,7 +27,7 @@ from tocsin.model.condition import (
     fold,
 )
 
-__all__ = ["passes_sql", "related_sql"]
+__all__ = ["passes_sql", "related_sql", "related_to_any"]
 
 _COMPARE: Final[dict[Compare, type[exp.Binary]]] = {
     Compare.EQUALS: exp.EQ,
@@ -78,6 +78,23 @@ def related_sql(same: SameAs, ours: exp.Expr) -> Callable[[exp.Expr], exp.Expr]:
     if same.cased:
         return lambda theirs: relates_sql(same.relation, ours, theirs.copy())
     return lambda theirs: relates_sql(same.relation, fold_sql(ours), fold_sql(theirs))
+
+
+def related_to_any(relation: Relation, literals: Sequence[str], *, cased: bool) -> Callable[[exp.Expr], exp.Expr]:
+    """A text relates so to one of the literals, as a function of the text."""
+    wanted = [literal if cased else fold(literal) for literal in literals]
+    letters = "".join(sorted(set("".join(wanted))))
+
+    def related(value: exp.Expr) -> exp.Expr:
+        subject = value.copy() if cased else folded(value, letters)
+        if len(wanted) == 1:
+            return relates_sql(relation, subject, text(wanted[0]))
+        if relation is Relation.EQUALS:
+            return exp.In(this=subject, expressions=[text(literal) for literal in wanted])
+        candidates = exp.array(*map(text, wanted))
+        return some(candidates, "literal", lambda literal: relates_sql(relation, subject, literal))
+
+    return related
 
 
 def _folded(relation: Relation, value: exp.Expr, literal: str) -> exp.Expr:

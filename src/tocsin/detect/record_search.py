@@ -54,7 +54,7 @@ class RecordSearch:
         places = hits[:, 1:] if text.isascii() else self._bytes_of_characters()[hits[:, 1:]]
         at = np.searchsorted(self._ends, places[:, 0], side="right") - 1
         # The values lie end to end: what runs over an end is no occurrence.
-        within = places[:, 1] <= self._ends[np.minimum(at + 1, len(self._ends) - 1)]
+        within = (at >= 0) & (places[:, 1] <= self._ends[np.minimum(at + 1, len(self._ends) - 1)])
         literals, at = hits[within, 0], at[within]
         order = np.argsort(literals, kind="stable")
         distinct, first = np.unique(literals[order], return_index=True)
