@@ -9,7 +9,6 @@ cut there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -34,10 +33,10 @@ _Row = dict[str, object]
 
 
 class _Source(msgspec.Struct, frozen=True, eq=False):
-    """Where one class's events of one org and time are."""
+    """Where one class's events are."""
 
     class_uid: int
-    files: list[Path]
+    plan: Plan
     hot: pa.Table
 
 
@@ -97,8 +96,9 @@ class DuckdbQuery:
         complete, chunks = self._hot.refresh()
         plans = self._lake.plans()
         wanted = selection.class_uids or tuple(CLASSES)
-        sources = (_source(uid, selection, plans.get(uid, _NO_PLAN), complete, chunks) for uid in wanted)
-        return [source for source in sources if source.files or source.hot.num_rows]
+        sources = (_source(uid, plans.get(uid, _NO_PLAN), complete, chunks) for uid in wanted)
+        span = (selection.org, selection.since, selection.until)
+        return [source for source in sources if source.hot.num_rows or source.plan.select(*span)]
 
     def _ask(
         self, sources: Sequence[_Source], selection: Selection, columns: str, tail: str = "", **given: object
@@ -123,8 +123,9 @@ class DuckdbQuery:
 
     def _rows_of(self, source: _Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
         times = [time for _, _, time in ids]
-        given = {"org": org, "since": min(times), "until": max(times) + 1, "uids": [uid for _, uid, _ in ids]}
-        sql = f"SELECT * FROM {_table(source)} WHERE {_WITHIN} AND {_BY_UID}"  # noqa: S608 -- ours
+        span = Selection(org, min(times), max(times) + 1)
+        given = {"org": org, "since": span.since, "until": span.until, "uids": [uid for _, uid, _ in ids]}
+        sql = f"SELECT * FROM {_table(source, span)} WHERE {_WITHIN} AND {_BY_UID}"  # noqa: S608 -- ours
         cursor = self._execute([source], sql, given)
         names = [column[0] for column in cursor.description or ()]
         return [_flat(zip(names, values, strict=True)) for values in cursor.fetchall()]
@@ -146,17 +147,14 @@ _BY_UID = '"metadata"."uid" IN (SELECT unnest($uids::VARCHAR[]))'
 _NOTHING = "(SELECT 0 AS class_uid, '' AS uid, 0 AS time WHERE FALSE)"
 
 
-def _source(
-    class_uid: int, selection: Selection, plan: Plan, complete: dict[int, int], chunks: Iterable[Chunk]
-) -> _Source:
+def _source(class_uid: int, plan: Plan, complete: dict[int, int], chunks: Iterable[Chunk]) -> _Source:
     stored = plan.position.offsets
     hot = [
         chunk.since(max(stored.get(chunk.partition, 0), complete.get(chunk.partition, 0)))
         for chunk in chunks
         if chunk.class_uid == class_uid
     ]
-    files = plan.select(selection.org, selection.since, selection.until)
-    return _Source(class_uid, files, pa.concat_tables(hot) if hot else schema(class_uid).empty_table())
+    return _Source(class_uid, plan, pa.concat_tables(hot) if hot else schema(class_uid).empty_table())
 
 
 def _matching(source: _Source, selection: Selection) -> str:
@@ -165,16 +163,17 @@ def _matching(source: _Source, selection: Selection) -> str:
         matches = f"AND ({render_filter(selection.condition, source.class_uid)})"
     return (
         f'SELECT {source.class_uid} AS class_uid, "metadata"."uid" AS uid, "time" AS time '  # noqa: S608 -- as above
-        f"FROM {_table(source)} WHERE {_WITHIN} {matches}"
+        f"FROM {_table(source, selection)} WHERE {_WITHIN} {matches}"
     )
 
 
-def _table(source: _Source) -> str:
+def _table(source: _Source, span: Selection) -> str:
     """Files and hot rows as one; old files lack what their class did not have yet, and BY NAME makes that null."""
     hot = f"SELECT * FROM {_hot_name(source.class_uid)}"  # noqa: S608 -- a number
-    if not source.files:
+    selected = source.plan.select(span.org, span.since, span.until)
+    if not selected:
         return f"({hot})"
-    files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in source.files)
+    files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in selected)
     return f"(SELECT * FROM read_parquet([{files}], union_by_name = true) UNION ALL BY NAME {hot})"  # noqa: S608 -- our paths
 
 
