@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 import sample_intrusion
 from tocsin.alert.change import MAX_REASON, acknowledge, close
-from tocsin.alert.read import Filter, changed_since, counts, page, show
+from tocsin.alert.read import Filter, changed_since, counts, full_id, page, show
 from tocsin.alert.record import record
 from tocsin.model.errors import BadInput, NotFound, WrongState
 
@@ -100,3 +100,13 @@ def test_changes_since_a_moment(engine: sa.Engine, recorded: list[str]) -> None:
         acknowledge(connection, ORG, recorded[1], "ada", START + 20_000)
         assert [a.id for a in changed_since(connection, ORG, START + 10_000)] == [recorded[2], recorded[1]]
         assert changed_since(connection, "other", 0) == []
+
+
+def test_an_id_may_be_abbreviated(engine: sa.Engine, recorded: list[str]) -> None:
+    """The beginning of an id is enough where it is no other's; nothing and too little are told apart."""
+    with engine.begin() as connection:
+        assert full_id(connection, ORG, recorded[0][:12]) == recorded[0]
+        with pytest.raises(BadInput, match="several alerts"):
+            full_id(connection, ORG, "")
+        with pytest.raises(NotFound):
+            full_id(connection, ORG, "no-such-alert")

@@ -26,6 +26,7 @@ __all__ = [
     "counts",
     "evidence",
     "first_events",
+    "full_id",
     "page",
     "show",
 ]
@@ -134,6 +135,22 @@ def show(connection: sa.Connection, org: str, key: str) -> Alert:
     if row is None:
         raise NotFound(f"there is no alert {key}")
     return _alert(row)
+
+
+def full_id(connection: sa.Connection, org: str, beginning: str) -> str:
+    """The id that begins so.
+
+    Raises:
+        NotFound: none does.
+        BadInput: several do.
+    """
+    mine = sa.select(alert.c.id).where(alert.c.org == org, alert.c.id.startswith(beginning, autoescape=True)).limit(2)
+    found = list(connection.scalars(mine))
+    if not found:
+        raise NotFound(f"there is no alert {beginning}")
+    if len(found) > 1:
+        raise BadInput(f"several alerts begin with {beginning}; give more of the id")
+    return str(found[0])
 
 
 def evidence(connection: sa.Connection, org: str, key: str) -> list[Evidence]:

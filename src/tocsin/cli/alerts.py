@@ -23,7 +23,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="The alert queue.", no_args_is_help=True)
 _STATUSES = ("open", "acknowledged", "closed", "all")
-KeyArgument = Annotated[str, typer.Argument(help="The alert's id.")]
+KeyArgument = Annotated[str, typer.Argument(help="The alert's id, or how it begins.")]
 WhoOption = Annotated[str, typer.Option("--as", help="Who does this; the login name if nobody is named.")]
 
 
@@ -68,8 +68,8 @@ def show(
     settings = existing_settings(config, data_dir)
     engine, _ = _opened(settings)
     with reading(engine) as connection:
-        alert = read.show(connection, settings.org, key)
-        evidence = read.evidence(connection, settings.org, key)
+        alert = read.show(connection, settings.org, read.full_id(connection, settings.org, key))
+        evidence = read.evidence(connection, settings.org, alert.id)
     if as_json:
         typer.echo(msgspec.json.encode({"alert": alert, "evidence": evidence}))
     else:
@@ -79,11 +79,12 @@ def show(
 @app.command()
 def ack(key: KeyArgument, config: ConfigOption = None, data_dir: DataDirOption = None, who: WhoOption = "") -> None:
     """Acknowledge an alert: somebody looks at it."""
-    from tocsin.alert import change
+    from tocsin.alert import change, read
 
     settings = existing_settings(config, data_dir)
     engine, now = _opened(settings)
     with engine.begin() as connection:
+        key = read.full_id(connection, settings.org, key)
         change.acknowledge(connection, settings.org, key, who or getpass.getuser(), now)
     typer.echo(f"{key} acknowledged")
 
@@ -97,11 +98,12 @@ def close(
     who: WhoOption = "",
 ) -> None:
     """Close an alert with a reason."""
-    from tocsin.alert import change
+    from tocsin.alert import change, read
 
     settings = existing_settings(config, data_dir)
     engine, now = _opened(settings)
     with engine.begin() as connection:
+        key = read.full_id(connection, settings.org, key)
         change.close(connection, settings.org, key, who or getpass.getuser(), reason, now)
     typer.echo(f"{key} closed")
 
@@ -118,10 +120,17 @@ def _opened(settings: Settings) -> tuple[sa.Engine, int]:
 def _table(alerts: list[Alert]) -> Table:
     from rich.table import Table
 
-    table = Table("Id", "Level", "Last seen (UTC)", "Host", "Events", "Status", "Title", box=None)
+    table = Table("Id", "Level", "Last seen (UTC)", "Host", box=None)
+    table.add_column("Events", justify="right")
+    table.add_column("Status")
+    table.add_column("Title", no_wrap=True, overflow="ellipsis", ratio=1)
+    for column in table.columns[:4]:
+        column.no_wrap = True
     for alert in alerts:
-        last = _time(alert.last_event_at)
-        table.add_row(alert.id, alert.level, last, alert.hostname, str(alert.event_count), alert.status, alert.title)
+        last = _time(alert.last_event_at)[5:]
+        table.add_row(
+            alert.id[:12], alert.level, last, alert.hostname, str(alert.event_count), alert.status, alert.title
+        )
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -12,7 +13,9 @@ import typer
 
 from tocsin.model.errors import BadInput
 from tocsin.model.event import Event, RefusedLine, nest
-from tocsin.wiring.sources import READERS
+from tocsin.normalize.auditd import Reassembler
+from tocsin.normalize.auditd import read_events as read_audit
+from tocsin.wiring.sources import READERS, Reader
 
 __all__ = ["add_to", "read_source"]
 
@@ -29,17 +32,22 @@ def events(
     source: Annotated[str, typer.Option(help=f"Format of the files: {', '.join(READERS)}.")] = "auditd",
 ) -> None:
     """Print the events of log files as NDJSON, one OCSF event a line; unreadable lines are named on standard error."""
-    reader = READERS.get(source)
-    if reader is None:
+    if source not in READERS:
         raise BadInput(f"source {source!r} is not known; known are {', '.join(READERS)}")
     refused = 0
     for path in files:
-        for item in _read(path, source):
+        # Gaps in the serial numbers of an audit log are events that it lacks.
+        reassembler = Reassembler()
+        for item in _read(
+            path, partial(read_audit, reassembler=reassembler) if source == "auditd" else READERS[source]
+        ):
             if isinstance(item, RefusedLine):
                 refused += 1
                 typer.echo(f"{path}:{item.line}: {item.reason}", err=True)
             else:
                 sys.stdout.buffer.write(_encode(nest(item)) + b"\n")
+        if reassembler.lost:
+            typer.echo(f"{path}: {reassembler.lost} events are missing, by the log's serial numbers", err=True)
     sys.stdout.flush()
     if refused:
         typer.echo(f"tocsin: {refused} lines could not be read", err=True)
@@ -48,17 +56,19 @@ def events(
 
 def read_source(paths: Iterable[Path], source: str) -> Iterator[Event | RefusedLine]:
     """Events and refused lines of all files."""
+    if source not in READERS:
+        raise BadInput(f"source {source!r} is not known; known are {', '.join(READERS)}")
     for path in paths:
-        yield from _read(path, source)
+        yield from _read(path, READERS[source])
 
 
-def _read(path: Path, source: str) -> Iterator[Event | RefusedLine]:
+def _read(path: Path, read: Reader) -> Iterator[Event | RefusedLine]:
     if str(path) == "-":
-        yield from READERS[source](_lines(sys.stdin.buffer))
+        yield from read(_lines(sys.stdin.buffer))
         return
     try:
         with path.open("rb") as file:
-            yield from READERS[source](_lines(file))
+            yield from read(_lines(file))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
 

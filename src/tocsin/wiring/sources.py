@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from tocsin.model.event import Event, RefusedLine
 from tocsin.normalize import auditd, cloudtrail, kubernetes, ocsf
 
-__all__ = ["READERS"]
+__all__ = ["READERS", "Reader"]
 
-READERS: dict[str, Callable[[Iterable[bytes]], Iterator[Event | RefusedLine]]] = {
+Reader = Callable[[Iterable[bytes]], Iterator[Event | RefusedLine]]
+
+READERS: dict[str, Reader] = {
     "auditd": auditd.read_events,
     "cloudtrail": cloudtrail.read_events,
     "k8s-audit": kubernetes.read_events,
