@@ -1,6 +1,9 @@
 """Take the pictures of a running console that the README shows: light and dark, wide and narrow.
 
-python docs/screenshots/take.py --url http://127.0.0.1:8321 --name ada --password ... [--to docs/screenshots]
+Meant for the demo, whose data is a recorded intrusion:
+
+    tocsin demo
+    python docs/screenshots/take.py --url http://127.0.0.1:8321 --name ada --password PASSWORD
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [
@@ -22,6 +25,7 @@ QUIET = [
     "--disable-sync",
 ]
 WIDE, NARROW = (1360, 850), (390, 844)
+QUERY = "process.cmd_line LIKE '%curl%' OR dst_endpoint.port IN (80, 4444)"
 Theme = Literal["light", "dark"]
 
 
@@ -32,7 +36,7 @@ def main() -> None:
     options.add_argument("--name", required=True)
     options.add_argument("--password", required=True)
     options.add_argument("--to", type=Path, default=Path(__file__).parent)
-    options.add_argument("--query", default="process.cmd_line LIKE '%curl%' OR dst_endpoint.port IN (80, 4444)")
+    options.add_argument("--query", default=QUERY)
     options.add_argument("--last", default="15m", choices=["15m", "1h", "24h", "7d", "30d"])
     wanted = options.parse_args()
     with sync_playwright() as playwright:
@@ -42,32 +46,41 @@ def main() -> None:
 
 
 def take_all(browser: Browser, url: str, name: str, password: str, query: str, last: str, folder: Path) -> None:
-    """One picture per page, theme and width."""
+    """Every page wide in light and dark; the queue and an alert narrow."""
     themes: tuple[Theme, ...] = ("light", "dark")
     for theme in themes:
-        for caption, (width, height) in (("", WIDE), ("-narrow", NARROW)):
-            context = browser.new_context(
-                viewport={"width": width, "height": height},
-                color_scheme=theme,
-                device_scale_factor=1.5 if caption else 1,
-            )
-            page = context.new_page()
-            page.goto(f"{url}/login")
-            page.screenshot(path=folder / f"login-{theme}{caption}.png")
-            page.get_by_label("Name").fill(name)
-            page.get_by_label("Password").fill(password)
-            page.get_by_role("button", name="Log in").click()
-            _pages(page, url, query, last, folder, f"{theme}{caption}")
-            context.close()
+        page = _entered(browser, url, name, password, theme, WIDE, 1)
+        _queue_and_alert(page, folder, theme)
+        _search_and_agents(page, url, query, last, folder, theme)
+        page.context.close()
+    page = _entered(browser, url, name, password, "light", NARROW, 1.5)
+    _queue_and_alert(page, folder, "narrow")
+    page.context.close()
 
 
-def _pages(page: Page, url: str, query: str, last: str, folder: Path, suffix: str) -> None:
+def _entered(
+    browser: Browser, url: str, name: str, password: str, theme: Theme, size: tuple[int, int], scale: float
+) -> Page:
+    viewport: ViewportSize = {"width": size[0], "height": size[1]}
+    context = browser.new_context(viewport=viewport, color_scheme=theme, device_scale_factor=scale)
+    page = context.new_page()
+    page.goto(f"{url}/login")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
     page.locator("#live.on").wait_for()
+    return page
+
+
+def _queue_and_alert(page: Page, folder: Path, suffix: str) -> None:
     page.screenshot(path=folder / f"alerts-{suffix}.png")
     worst = page.locator(".row:has(.level-critical) .title").first
     (worst if worst.count() else page.locator(".row .title").first).click()
     page.locator(".facts").wait_for()
     page.screenshot(path=folder / f"alert-{suffix}.png", full_page=True)
+
+
+def _search_and_agents(page: Page, url: str, query: str, last: str, folder: Path, suffix: str) -> None:
     page.goto(f"{url}/search?last={last}")
     page.locator("#q").fill(query)
     page.get_by_role("button", name="Search").click()

@@ -50,7 +50,7 @@ def test_an_alert_appears_by_itself_within_a_second(inside: Page, console: Conso
     inside.locator(".row").wait_for()
     assert time.monotonic() - started < 1.0
     expect(inside.locator(".row .title")).to_have_text("bash opened a reverse shell to 198.51.100.23:4444")
-    expect(inside.locator(".row .why .mono")).to_have_text("systemd \u203a apache2 \u203a dash \u203a .k \u203a bash")
+    expect(inside.locator(".row .why .mono")).to_have_text("apache2 \u203a dash \u203a .k \u203a bash")
     expect(inside.locator("[data-count=open]")).to_have_text("1")
     expect(inside.get_by_text("No alerts yet")).to_be_hidden()
     assert inside.evaluate("window.sameDocument") is True

@@ -45,9 +45,14 @@ def test_addresses() -> None:
 
 
 def test_a_glimpse_shows_the_lineage() -> None:
-    """A process's row shows what led to it, nearest ancestors last; another event's row shows what happened."""
+    """A process's row shows what led to it, nearest ancestors last, init left out; another event's row shows what happened."""
     launched = nest(sample_intrusion.launch(sample_intrusion.METADATA, START, 1))
-    assert glimpse(launched) == "systemd \u203a apache2 \u203a dash \u203a .k \u203a bash \u203a curl"
+    assert glimpse(launched) == "apache2 \u203a dash \u203a .k \u203a bash \u203a curl"
+    deep = sample_intrusion.METADATA
+    for n in range(5):
+        deep = sample_intrusion.Proc(900 + n, f"/bin/p{n}", "p", deep)
+    told = glimpse(nest(sample_intrusion.launch(deep, START, 1)))
+    assert told == "apache2 \u203a dash \u203a \u2026 \u203a p2 \u203a p3 \u203a p4"
     refused = nest(sample_intrusion.failed_login("203.0.113.9", "root", START, 1))
     assert glimpse(refused) == "root from 203.0.113.9 through sshd"
     assert glimpse({}) == ""

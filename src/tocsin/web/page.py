@@ -24,7 +24,7 @@ class Pages:
     """The templates over one backend."""
 
     def __init__(self, backend: Backend) -> None:
-        """Load the templates once."""
+        """Compile every template now, so that no visitor waits for it."""
         self.backend = backend
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
@@ -35,6 +35,8 @@ class Pages:
         )
         self._templates.filters |= FILTERS
         self._templates.filters |= {"summary": summary, "glimpse": glimpse}
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
 
     def fragment(self, name: str, /, **values: object) -> str:
         """A template without the frame around it."""

@@ -11,7 +11,7 @@ from tocsin.model.schema import CLASSES
 
 __all__ = ["Summary", "glimpse", "summary"]
 
-_LONGEST_LINEAGE = 6
+_INIT, _LONGEST_LINEAGE = 1, 6
 
 _KINDS = {
     0: "Event",
@@ -68,12 +68,13 @@ def glimpse(event: Mapping[str, Json]) -> str:
 
 
 def _lineage(subject: Mapping[str, Json]) -> list[str]:
-    """Names from the furthest shown ancestor to the process itself; a fork of the same program counts once."""
+    """Names from the first ancestor below init to the process itself; a fork of the same program counts once."""
     ancestry = subject.get("ancestry")
     chain = [subject, *(ancestry if isinstance(ancestry, list) else [])]
-    names = [name for said in chain if isinstance(said, dict) and (name := _text(said, "name"))]
+    below_init = [said for said in chain if isinstance(said, dict) and said.get("pid") != _INIT]
+    names = [name for said in reversed(below_init) if (name := _text(said, "name"))]
     distinct = [name for name, before in zip(names, [None, *names], strict=False) if name != before]
-    return distinct[:_LONGEST_LINEAGE][::-1]
+    return distinct if len(distinct) <= _LONGEST_LINEAGE else [*distinct[:2], "\u2026", *distinct[-3:]]
 
 
 def _process(event: Mapping[str, Json]) -> str:
