@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tocsin.detect.engine import Engine
-from tocsin.detect.replay import replay
+from tocsin.detect.library import load
+from tocsin.detect.logsource import RAW
+from tocsin.detect.replay import raw_events, replay
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.normalize import cloudtrail
@@ -17,7 +19,11 @@ from tocsin.normalize.auditd import read_events
 
 
 def _titles(rules: Iterable[Rule], events: Iterable[object]) -> set[str]:
-    return {finding.rule_title for finding in replay(Engine(rules), (e for e in events if isinstance(e, Event)))}
+    return {finding.rule_title for finding in replay(Engine(rules), _events(events))}
+
+
+def _events(items: Iterable[object]) -> Iterator[Event]:
+    return (item for item in items if isinstance(item, Event))
 
 
 @pytest.mark.data
@@ -45,3 +51,16 @@ def test_cloudtrail_rules_fire_on_detonated_techniques(sigma_rules: list[Rule], 
     assert "AWS IAM Backdoor Users Keys" in found["aws.persistence.iam-backdoor-user"]
     expected = "AWS Successful Console Login Without MFA"
     assert expected in found["aws.initial-access.console-login-without-mfa"]
+
+
+@pytest.mark.data
+def test_all_public_rules_run_on_events_in_their_own_terms(public_data: Path) -> None:
+    """3,399 of 3,401 of all products load, two lack a placeholder's values; the right ones fire among thousands."""
+    library = load([public_data / "sigma"], RAW)
+    assert len(library.rules) == 3399
+    assert ["placeholder" in error.reason for error in library.refused] == [True, True]
+    line = {"EventID": 1, "Image": "C:\\x\\rundll32.exe", "CommandLine": "rundll32.exe C:\\Users\\Public\\a.dll,x"}
+    events = _events(raw_events([msgspec.json.encode(line), b"no JSON"]))
+    titles = {finding.rule_title for finding in replay(Engine(library.rules), events)}
+    assert "System File Execution Location Anomaly" in titles
+    assert len(titles) < 10

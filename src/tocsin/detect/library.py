@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from tocsin.detect.logsource import Mapping
 from tocsin.detect.sigma import Document, documents, load_rule
 from tocsin.model.errors import InvalidRule, NotFound
 from tocsin.model.rule import Rule
@@ -57,8 +58,10 @@ def rule_files(paths: Iterable[Path]) -> Iterator[Path]:
             raise NotFound(f"{path}: no such file or folder")
 
 
-def load(paths: Iterable[Path]) -> Library:
+def load(paths: Iterable[Path], mapping: Mapping | None = None) -> Library:
     """The rules in files and folders; one that cannot be used does not keep the others from being used.
+
+    Fields are found through each rule's log source, or through the mapping that is given for all.
 
     Raises:
         NotFound: a path does not exist.
@@ -67,7 +70,7 @@ def load(paths: Iterable[Path]) -> Library:
     refused: list[InvalidRule] = []
     for document in read_documents(paths, refused):
         try:
-            rule = load_rule(document)
+            rule = load_rule(document, mapping)
         except InvalidRule as error:
             refused.append(error)
             continue

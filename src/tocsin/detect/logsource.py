@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 import msgspec
 
@@ -13,7 +14,7 @@ from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import DEFAULT_GROUP_BY, LogSource
 from tocsin.model.schema import attribute
 
-__all__ = ["Mapping", "Others", "find_mapping"]
+__all__ = ["RAW", "Mapping", "Others", "find_mapping"]
 
 
 class Others(enum.StrEnum):
@@ -55,6 +56,10 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return (field_at(name),)
         scopes = {Others.RECORD: Scope.RECORD, Others.SOURCE: Scope.SOURCE, Others.ATTRIBUTE: Scope.ATTRIBUTE}
         return (Field(name, scopes[self.others]),)
+
+
+# For events that are JSON in the rules' own terms: every field is a path of the event, whatever the log source.
+RAW: Final = Mapping(classes=(0,), others=Others.SOURCE)
 
 
 @cache

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from tocsin.columnar.frame import Frame, frames
 from tocsin.detect.engine import Engine
-from tocsin.model.event import Event
+from tocsin.model.event import Event, Json, RefusedLine
 from tocsin.model.finding import Finding
 from tocsin.model.wire import BatchHeader, encode_sections
+from tocsin.normalize.lines import read_json_lines
 from tocsin.ports import LogEntry
 
-__all__ = ["frames_of", "replay"]
+__all__ = ["frames_of", "raw_events", "replay"]
 
 _ROWS: Final = 4096
 
@@ -25,6 +28,15 @@ def replay(engine: Engine, events: Iterable[Event], *, org: str = "local", origi
     while batch := list(islice(source, _ROWS)):
         yield from engine.findings(frames_of(batch, org=org, origin=origin, sequence=sequence))
         sequence += 1
+
+
+def raw_events(lines: Iterable[bytes]) -> Iterator[Event | RefusedLine]:
+    """JSON objects, one a line, as events in their own terms; for rules that are loaded with the mapping RAW."""
+    return read_json_lines(lines, _raw)
+
+
+def _raw(original: dict[str, Json]) -> Iterator[Event]:
+    yield Event(0, {"time": 0, "unmapped.source": msgspec.json.encode(original).decode()})
 
 
 def frames_of(events: Sequence[Event], *, org: str, origin: str, sequence: int = 0) -> dict[int, Frame]:

@@ -100,14 +100,14 @@ def _lines(node: yaml.MappingNode) -> dict[str, int]:
     return {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
 
 
-def load_rule(document: Document) -> Rule:
-    """The rule of a document.
+def load_rule(document: Document, mapping: logsource.Mapping | None = None) -> Rule:
+    """The rule of a document; its fields are found through its log source's mapping, or the one that is given.
 
     Raises:
         InvalidRule: it cannot be compiled; names file and line.
     """
     try:
-        return _rule(document)
+        return _rule(document, mapping)
     except InvalidRule as error:
         raise InvalidRule(error.reason, document.path, _guilty_line(document, error.reason)) from error
     except SigmaError as error:
@@ -127,7 +127,7 @@ def _guilty_line(document: Document, reason: str) -> int:
     return document.keys.get("detection", document.line)
 
 
-def _rule(document: Document) -> Rule:
+def _rule(document: Document, given: logsource.Mapping | None) -> Rule:
     content = document.content
     for kind in ("correlation", "filter"):
         if kind in content:
@@ -135,7 +135,7 @@ def _rule(document: Document) -> Rule:
     additions = _additions(content.get("tocsin"))
     sigma = _read({key: value for key, value in content.items() if key != "tocsin"})
     source = LogSource(sigma.logsource.product or "", sigma.logsource.category or "", sigma.logsource.service or "")
-    mapping = logsource.find_mapping(source)
+    mapping = given or logsource.find_mapping(source)
     return Rule(
         id=str(sigma.id or sigma.name or Path(document.path).stem),
         title=sigma.title,
