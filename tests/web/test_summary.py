@@ -45,7 +45,7 @@ def test_addresses() -> None:
 
 
 def test_a_glimpse_shows_the_lineage() -> None:
-    """A process's row shows what led to it, nearest ancestors last, init left out; another event's row shows what happened."""
+    """A process's row shows what led to it, below init; another event's row shows what happened."""
     launched = nest(sample_intrusion.launch(sample_intrusion.METADATA, START, 1))
     assert glimpse(launched) == "apache2 \u203a dash \u203a .k \u203a bash \u203a curl"
     deep = sample_intrusion.METADATA

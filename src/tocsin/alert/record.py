@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tocsin.alert.announce import announce
+from tocsin.metrics import ALERTS
 from tocsin.model.finding import EVIDENCE_KEPT, Finding, alert_id, window_start
 from tocsin.state.tables import alert, alert_event
 
@@ -96,6 +97,8 @@ def _insert_alerts(connection: sa.Connection, new: dict[str, list[Finding]], now
     rows = [_alert_row(key, found, now_ms) for key, found in new.items()]
     if rows:
         connection.execute(sa.insert(alert), rows)
+    for row in rows:
+        ALERTS.labels(row["level"]).inc()
 
 
 def _alert_row(key: str, found: list[Finding], now_ms: int) -> dict[str, object]:

@@ -12,6 +12,7 @@ import secrets
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 
 from tocsin.api.attempts import Attempts, TooManyTries
 from tocsin.api.passwords import hash_password, matches
@@ -37,6 +38,8 @@ _FIRST_LOGIN_MS = 7 * 24 * 3_600_000
 _TOKEN_BYTES = 32
 _NOBODY = 0
 _MAX_NAME = 100
+
+_log = structlog.get_logger(__name__)
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -118,8 +121,10 @@ def log_in(engine: sa.Engine, attempts: Attempts, org: str, name: str, password:
         found = connection.execute(wanted).first()
     if not matches(password, found.password_hash if found else None) or found is None:
         attempts.failed(keys, now_ms)
+        _log.warning("login failed", org=org, address=address)
         raise NotAllowed("name or password is wrong")
     attempts.succeeded(keys[:1])
+    _log.info("login", org=org, user_id=found.id, address=address)
     with engine.begin() as connection:
         connection.execute(sa.delete(login).where(login.c.expires_at <= now_ms))
         return issue_token(connection, org, found.id, now_ms, SESSION_MS)
