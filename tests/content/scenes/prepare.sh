@@ -13,6 +13,7 @@ echo '<?php move_uploaded_file($_FILES["f"]["tmp_name"], "uploads/" . $_FILES["f
 chown -R www-data: /var/www/html/uploads
 echo 'www-data ALL=(root) NOPASSWD: /usr/bin/find' > /etc/sudoers.d/cleanup
 cat /home/deploy/.ssh/id_ed25519.pub >> /home/deploy/.ssh/authorized_keys
+cat /root/.ssh/id_ed25519.pub >> /root/.ssh/authorized_keys
 touch /var/log/auth.log
 chown -R root: /srv/app
 git -C /srv/app init -q

@@ -23,6 +23,7 @@ done
 dpkg -l nginx-light
 apt-cache policy nginx-light
 dpkg --verify cron
+DEBIAN_FRONTEND=noninteractive dpkg -i /srv/debs/*.deb
 cp /etc/nginx/nginx.conf /etc/nginx/nginx.conf.bak
 sed -i 's/# gzip_vary/gzip_vary/' /etc/nginx/nginx.conf
 nginx -t
