@@ -88,7 +88,11 @@ def test_what_happens_on_the_host_arrives_at_the_server(kernel_audit: AuditContr
         subprocess.run(["/bin/ls", "/", f"--{MARK}", "--password=hunter22"], stderr=subprocess.DEVNULL, check=False)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.connect(("127.0.0.1", 45_678))
+        login = subprocess.Popen(["/bin/sh", "-c", "echo 65534 > /proc/self/loginuid"])
+        login.wait()
         _eventually(lambda: bool(_find(server, dst_endpoint__port=45_678)))
+        # The kernel's LOGIN has a number among those of requests.
+        _eventually(lambda: bool(_find(server, metadata__event_code="LOGIN", actor__process__pid=login.pid)))
         _eventually(lambda: len(_find(server, file__path=f"/etc/{MARK}")) == 2)
         command = f"/bin/ls / --{MARK} --password=[redacted]"
         _eventually(lambda: bool(_find(server, process__cmd_line=command)))

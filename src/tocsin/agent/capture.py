@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Capture"]
 
-FIRST_RECORD_TYPE: Final = 1100  # below are answers to requests
+FIRST_RECORD_TYPE: Final = 1100  # below are answers to requests, but for one
+LOGIN: Final = 1006
 REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving it is the answer
 UNREADABLE: Final = 0  # class of an event that holds a record as it came
 _EXCLUDABLE: Final = frozenset({1001, 1007, 4001})
@@ -50,7 +51,7 @@ class Capture:
         events: list[Event] = []
         push, finish = self._reassembler.push, self._finish
         for kind, payload in records:
-            if kind < FIRST_RECORD_TYPE or kind == REPLACE:
+            if (kind < FIRST_RECORD_TYPE and kind != LOGIN) or kind == REPLACE:
                 continue
             try:
                 whole = push(parse_kernel(kind, payload))

@@ -39,8 +39,6 @@ NLM_F_REQUEST: Final = 0x1
 NLM_F_ACK: Final = 0x4
 AUDIT_SET: Final = 1001
 AUDIT_STATUS_PID: Final = 4
-FIRST_RECORD_TYPE: Final = 1100  # below are answers to requests
-AUDIT_REPLACE: Final = 1329  # the kernel asks whether we are alive; receiving it is the answer
 
 HEADER = struct.Struct("=IHHII")
 ERROR_CODE = struct.Struct("=i")
@@ -61,14 +59,17 @@ class KernelRefused(TryLater):
         self.errno = code
 
 
-def open_audit_socket(groups: int = 0) -> socket.socket:
-    """Open a netlink audit socket, joined to the multicast `groups`.
+def open_audit_socket(groups: int = 0, drop_types: Iterable[int] = (), buffer_bytes: int = 0) -> socket.socket:
+    """Open a netlink audit socket, joined to the multicast `groups`; filter and buffer are there before that.
 
     Raises:
         NotAllowed: the process lacks CAP_AUDIT_CONTROL or CAP_AUDIT_READ, or is in a container.
     """
     try:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_AUDIT)
+        _drop_in_kernel(sock, sorted(drop_types))
+        if buffer_bytes:
+            _set_receive_buffer(sock, buffer_bytes)
         sock.bind((0, groups))
     except PermissionError as error:
         raise NotAllowed(f"the kernel's audit socket needs root: {error.strerror}") from error
@@ -194,9 +195,8 @@ class AuditReceiver:
         Raises:
             SocketOwned: another daemon has the socket; `listen` still works.
         """
-        sock = open_audit_socket()
+        sock = open_audit_socket(buffer_bytes=buffer_bytes)
         receiver = cls(sock, owner=True, slots=slots, coalesce=coalesce)
-        _set_receive_buffer(sock, buffer_bytes)
         status = struct.pack("=11I", AUDIT_STATUS_PID, 0, 0, os.getpid(), *(0,) * 7)
         try:
             receiver._early = _only_records(request(sock, AUDIT_SET, status, "become its audit daemon"))
@@ -215,9 +215,7 @@ class AuditReceiver:
 
         Records of `drop_types` never leave the kernel.
         """
-        sock = open_audit_socket(READLOG_GROUPS)
-        _set_receive_buffer(sock, buffer_bytes)
-        _drop_in_kernel(sock, sorted(drop_types))
+        sock = open_audit_socket(READLOG_GROUPS, drop_types, buffer_bytes)
         return cls(sock, owner=False, slots=slots, coalesce=coalesce)
 
     def receive(self, timeout_s: float) -> list[Record]:
@@ -252,7 +250,7 @@ class AuditReceiver:
 
 
 def _only_records(messages: list[Record]) -> list[Record]:
-    return [message for message in messages if message[0] >= FIRST_RECORD_TYPE and message[0] != AUDIT_REPLACE]
+    return [message for message in messages if message[0] != NLMSG_ERROR]
 
 
 def _set_receive_buffer(sock: socket.socket, size_bytes: int) -> None:
