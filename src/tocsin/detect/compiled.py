@@ -13,8 +13,9 @@ from typing import Protocol, cast
 import numpy as np
 
 from tocsin.conditions.literal import relates
+from tocsin.detect.classified import Mask
 from tocsin.detect.value_index import ValueIndex
-from tocsin.detect.view import EventView, Mask, View
+from tocsin.detect.view import EventView, View
 from tocsin.model.condition import (
     And,
     Condition,
