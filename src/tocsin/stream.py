@@ -24,7 +24,7 @@ __all__ = ["Refuse", "Runner", "Sink"]
 
 _log = structlog.get_logger(__name__)
 
-_IDLE_S = 0.005
+_IDLE_S = 0.01
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 10.0
 
 # Puts a batch that cannot be read aside, with the reason; safe to repeat.

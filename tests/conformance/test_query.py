@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from house import NOW, House, drain
@@ -193,3 +195,21 @@ def test_nothing_is_lost_or_doubled_while_rows_become_files(house: House) -> Non
     assert traffic.failures == []
     assert traffic.appended > 50
     assert traffic.asked > 5
+
+
+def test_files_older_than_an_attribute_are_still_read(house: House) -> None:
+    """A file written before its class had an attribute answers with null for it, also where all files are old."""
+    house.append(0)
+    house.append(1)
+    store(house)
+    for path in house.folder.rglob("*.parquet"):
+        rows = pq.read_table(path)
+        metadata = rows["metadata"].combine_chunks()
+        names = [field.name for field in metadata.type if field.name != "event_code"]
+        older = pa.StructArray.from_arrays([metadata.field(name) for name in names], names=names)
+        at = rows.schema.get_field_index("metadata")
+        pq.write_table(rows.set_column(at, "metadata", older).drop_columns(["status_code"]), path)
+    query = house.query()
+    assert query.count(Selection("default", NOW, NOW + 9, parse_filter("status_code IS NULL"))) == 4
+    assert query.count(Selection("default", NOW, NOW + 9, parse_filter("metadata.event_code = 'x'"))) == 0
+    assert len(query.events(ALL)) == 4

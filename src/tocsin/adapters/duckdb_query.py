@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from tocsin.adapters.hot_rows import Chunk, HotRows
@@ -122,11 +123,17 @@ class DuckdbQuery:
         ]
 
     def _rows_of(self, source: _Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
+        rows = _hot_rows(source.hot, [uid for _, uid, _ in ids])
+        found = {row["metadata.uid"] for row in rows}
+        return rows + self._stored_rows(source, org, [each for each in ids if each[1] not in found])
+
+    def _stored_rows(self, source: _Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
+        if not ids:
+            return []
         times = [time for _, _, time in ids]
-        span = Selection(org, min(times), max(times) + 1)
-        given = {"org": org, "since": span.since, "until": span.until, "uids": [uid for _, uid, _ in ids]}
-        sql = f"SELECT * FROM {_table(source, span)} WHERE {_WITHIN} AND {_BY_UID}"  # noqa: S608 -- ours
-        cursor = self._execute([source], sql, given)
+        files = _files(source.plan, Selection(org, min(times), max(times) + 1))
+        given = {"org": org, "since": min(times), "until": max(times) + 1, "uids": [uid for _, uid, _ in ids]}
+        cursor = self._execute([], f"SELECT * FROM {files} WHERE {_WITHIN} AND {_BY_UID}", given)  # noqa: S608 -- ours
         names = [column[0] for column in cursor.description or ()]
         return [_flat(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
@@ -170,11 +177,26 @@ def _matching(source: _Source, selection: Selection) -> str:
 def _table(source: _Source, span: Selection) -> str:
     """Files and hot rows as one; old files lack what their class did not have yet, and BY NAME makes that null."""
     hot = f"SELECT * FROM {_hot_name(source.class_uid)}"  # noqa: S608 -- a number
-    selected = source.plan.select(span.org, span.since, span.until)
-    if not selected:
+    if not source.plan.select(span.org, span.since, span.until):
         return f"({hot})"
+    return f"(SELECT * FROM {_files(source.plan, span)} UNION ALL BY NAME {hot})"  # noqa: S608 -- ours
+
+
+def _files(plan: Plan, span: Selection) -> str:
+    selected = plan.select(span.org, span.since, span.until)
     files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in selected)
-    return f"(SELECT * FROM read_parquet([{files}], union_by_name = true) UNION ALL BY NAME {hot})"  # noqa: S608 -- our paths
+    return f"read_parquet([{files}], union_by_name = true)"
+
+
+def _hot_rows(hot: pa.Table, uids: Sequence[str]) -> list[_Row]:
+    """The hot rows of those ids; picked here, since DuckDB would convert all columns of every chunk first."""
+    wanted = pa.array(uids, pa.string())
+    rows: list[_Row] = []
+    for chunk in hot.to_batches():
+        found = pc.indices_nonzero(pc.is_in(chunk["metadata"].field("uid"), wanted))
+        if len(found):
+            rows += [_flat(row.items()) for row in chunk.take(found).to_pylist()]
+    return rows
 
 
 def _hot_name(class_uid: int) -> str:
@@ -189,7 +211,7 @@ def _flat(items: Iterable[tuple[str, object]], prefix: str = "") -> _Row:
         if isinstance(value, dict):
             row |= _flat(value.items(), f"{path}.")
         elif path == RECORDS and isinstance(value, list):
-            row[path] = [{"type": record["type"], **record["fields"]} for record in value]
+            row[path] = [{"type": record["type"], **dict(record["fields"])} for record in value]
         elif value is not None:
             row[path] = value
     return row

@@ -107,9 +107,8 @@ class LakeSink:
         return self._rows >= when.rows or self._size >= when.size_bytes or age_ms >= 1_000 * when.age_s
 
     def _append(self, class_uid: int) -> None:
-        if class_uid not in self._own:
-            self._own[class_uid] = self._lake.position(class_uid)
-        holds = self._own[class_uid].offsets
+        # Taken out until the append has succeeded: after a failure the table itself must say what it holds.
+        holds = (self._own.pop(class_uid, None) or self._lake.position(class_uid)).offsets
         lacks = [batch for batch in self._held if batch[0].offset >= holds.get(batch[0].partition, 0)]
         frame = frames(lacks, class_uid).get(class_uid)
         if frame is not None and len(frame):

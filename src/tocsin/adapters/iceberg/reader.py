@@ -15,6 +15,7 @@ from tocsin.adapters.iceberg.maintenance import data_files
 from tocsin.adapters.iceberg.storage import local_path
 from tocsin.adapters.iceberg.tables import CATALOG, NAMESPACE, class_of, position_of
 from tocsin.ports import LakePosition
+from tocsin.state.engine import reading
 
 __all__ = ["LakeReader", "Plan", "PlannedFile"]
 
@@ -59,12 +60,12 @@ class LakeReader:
         return plans
 
     def _locations(self) -> list[tuple[str, str]]:
-        if not sa.inspect(self._engine).has_table(IcebergTables.__tablename__):
-            return []
         wanted = sa.select(IcebergTables.table_name, IcebergTables.metadata_location).where(
             IcebergTables.catalog_name == CATALOG, IcebergTables.table_namespace == NAMESPACE
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
+            if not sa.inspect(connection).has_table(IcebergTables.__tablename__):
+                return []
             return [(row.table_name, row.metadata_location) for row in connection.execute(wanted)]
 
 
