@@ -86,3 +86,10 @@ def _signed_frames(name: str) -> dict[int, Frame]:
     envelope, header = decode_envelope(data)
     verify(envelope, key.public_key())
     return frames([(LogEntry(0, 0, "org", "agent", 1, 0, 1, data), header, decode_body(envelope, header))])
+
+
+def test_every_rule_is_documented() -> None:
+    """docs/rules-base.md names each rule with its level, and no other."""
+    text = (Path(__file__).parents[2] / "docs" / "rules-base.md").read_text()
+    listed = re.findall(r"^\| \[(.+)\]\(\S+/(\S+)\.yml\) \| (\w+) \|", text, flags=re.MULTILINE)
+    assert sorted(listed) == sorted((rule.title, NAMES[rule.id], rule.level) for rule in LIBRARY.rules)
