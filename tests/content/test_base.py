@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+import jsonschema
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -74,6 +75,16 @@ def test_every_tag_is_a_technique(public_data: Path) -> None:
     techniques = {f"attack.{item['id'].lower()}" for item in known if not item["deprecated"]}
     tactics = {f"attack.{tactic}" for item in known for tactic in item["tactics"]}
     assert {tag for rule in LIBRARY.rules for tag in rule.tags} <= techniques | tactics
+
+
+@pytest.mark.data
+@_each_rule
+def test_rule_is_sigma_for_every_tool(rule: Rule, public_data: Path) -> None:
+    """Each file is valid by the Sigma specification's own schema, our additions aside."""
+    schema = msgspec.json.decode((public_data / "sigma-spec/json-schema/sigma-detection-rule-schema.json").read_bytes())
+    content = msgspec.yaml.decode(Path(rule.path).read_bytes())
+    plain = msgspec.json.decode(msgspec.json.encode(content))
+    assert [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(plain)] == []
 
 
 def _signed_frames(name: str) -> dict[int, Frame]:
