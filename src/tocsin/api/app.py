@@ -33,6 +33,7 @@ def app(backend: Backend) -> FastAPI:
     made.add_exception_handler(TocsinError, tocsin_problem)
     made.add_exception_handler(RequestValidationError, _invalid)
     made.add_exception_handler(HTTPException, _http)
+    made.add_exception_handler(Exception, _broken)
     return made
 
 
@@ -45,3 +46,7 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     return problem(status, str(error.detail) if isinstance(error, HTTPException) else "", instance=request.url.path)
+
+
+def _broken(request: Request, _error: Exception) -> Response:
+    return problem(500, "something went wrong on the server; its log says more", instance=request.url.path)

@@ -20,7 +20,7 @@ from tocsin.api.problem import status_of
 from tocsin.model.errors import TocsinError
 from tocsin.web.agent_pages import agent_routes
 from tocsin.web.alert_pages import alert_routes
-from tocsin.web.headers import SecurityHeaders
+from tocsin.web.headers import CONTENT_SECURITY_POLICY, SecurityHeaders
 from tocsin.web.live import live_routes
 from tocsin.web.login_pages import login_routes
 from tocsin.web.page import HERE, Pages
@@ -46,19 +46,26 @@ def app(backend: Backend, beside: Sequence[BaseRoute] = ()) -> Starlette:
     def failed(request: Request, error: Exception) -> Response:
         return _failed(pages, request, error)
 
-    handlers = {TocsinError: failed, HTTPException: failed}
+    handlers = {TocsinError: failed, HTTPException: failed, Exception: failed}
     return Starlette(routes=routes, middleware=[Middleware(SecurityHeaders)], exception_handlers=handlers)
 
 
 def _failed(pages: Pages, request: Request, error: Exception) -> Response:
     if isinstance(error, LoginNeeded):
         return RedirectResponse("/login?" + urlencode({"next": _path(request)}), 303)
+    status, said = _said(error)
+    page = pages.bare("error.html", status=status, title=HTTPStatus(status).phrase, said=said)
+    # The answer to an error of ours is made outside of the middleware.
+    page.headers["content-security-policy"] = CONTENT_SECURITY_POLICY
+    return page
+
+
+def _said(error: Exception) -> tuple[int, str]:
     if isinstance(error, HTTPException):
-        status, said = error.status_code, "There is nothing at this address."
-    else:
-        status = status_of(error) if isinstance(error, TocsinError) else HTTPStatus.INTERNAL_SERVER_ERROR
-        said = f"{str(error)[:1].upper()}{str(error)[1:]}."
-    return pages.bare("error.html", status=status, title=HTTPStatus(status).phrase, said=said)
+        return error.status_code, "There is nothing at this address."
+    if isinstance(error, TocsinError):
+        return status_of(error), f"{str(error)[:1].upper()}{str(error)[1:]}."
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on the server. Its log says more."
 
 
 def _path(request: Request) -> str:
