@@ -1,0 +1,182 @@
+"""CPU per 1,000 events, records lost and memory of the agent, beside auditd and auditd with laurel, in one run.
+
+    sudo .venv/bin/python benchmarks/agent.py
+
+Every collector gets the same load: UDP connects at 4,000 a second, then programs started at 300 a second. auditd runs
+as Debian configures it (log_format ENRICHED): once with exactly our rules, and once without those that keep the kernel
+from writing records that our agent does not need (PROCTITLE and a few), as auditd is commonly run. CPU is the
+scheduler's own count, in nanoseconds, of all threads of the collector's processes. A busy machine makes all of them
+dearer, and noisy: compare the rows of one run, on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from report import table
+from tocsin.agent.control import AuditControl
+from tocsin.agent.main import main as agent
+from tocsin.agent.netlink import KernelRefused
+from tocsin.agent.rule_fields import FILTERS
+from tocsin.agent.rule_set import BASE_RULES, login_homes, read_rules
+from tocsin.model.wire import decode_envelope
+
+CONNECTS, CONNECT_RATE = 24_000, 4_000
+EXECS, EXEC_RATE = 1_800, 300
+SETTLE_S = 2.0
+SAME_RULES = "auditd, our rules"
+PEERS = (SAME_RULES, "auditd, usual records", "auditd and laurel, usual records")
+
+
+def connects() -> None:
+    """Connect to one address after another, at a steady rate."""
+    began = time.monotonic()
+    for i in range(CONNECTS):
+        if i % 20 == 0:
+            time.sleep(max(began + i / CONNECT_RATE - time.monotonic(), 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(("127.0.0.1", 1_000 + i % 100))
+
+
+def execs() -> None:
+    """Start a program again and again, each time with another argument, at a steady rate."""
+    began = time.monotonic()
+    for i in range(EXECS):
+        time.sleep(max(began + i / EXEC_RATE - time.monotonic(), 0))
+        os.waitpid(os.posix_spawn("/bin/true", ["true", "--flag", f"argument-{i}"], {}), 0)
+
+
+class Collector:
+    """A collector at work: its processes."""
+
+    def __init__(self, name: str, pids: list[int]) -> None:
+        self.name, self.pids = name, pids
+
+    def cpu_ms(self) -> float:
+        tasks = [task for pid in self.pids for task in Path(f"/proc/{pid}/task").iterdir()]
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+
+    def memory_mib(self) -> float:
+        lines = [line for pid in self.pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
+def measure(collector: Collector, control: AuditControl) -> list[str]:
+    """One row: both loads, what was lost, and the most memory that was resident."""
+    row = [collector.name]
+    lost = control.status().lost
+    for load, count in ((connects, CONNECTS), (execs, EXECS)):
+        before = collector.cpu_ms()
+        load()
+        time.sleep(SETTLE_S)
+        row.append(f"{(collector.cpu_ms() - before) / count * 1000:.0f}")
+    return [*row, str(control.status().lost - lost), f"{collector.memory_mib():.1f}"]
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Takes batches and acknowledges them, so that shipping is part of what is measured."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer: dict[str, object] = {"org": "bench", "agent_id": "bench", "ca": ""}
+            if self.path == "/ingest/batch":
+                header = decode_envelope(body)[1]
+                answer = {"epoch": header.epoch, "next": header.sequence + 1}
+            text = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_port}"
+    http.shutdown()
+
+
+@contextmanager
+def tocsin(folder: Path, url: str) -> Iterator[Collector]:
+    """Our agent, shipping to `url`."""
+    options = ["--state-dir", str(folder / "agent"), "--config", str(folder / "none.toml")]
+    if agent(["enroll", "--server", url, "--token", "bench", *options]):
+        raise SystemExit(1)
+    process = subprocess.Popen([sys.executable, "-m", "tocsin.agent.main", "run", *options])
+    time.sleep(SETTLE_S)
+    yield Collector("tocsin agent", [process.pid])
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+
+
+@contextmanager
+def auditd(folder: Path, control: AuditControl, peer: str) -> Iterator[Collector]:
+    """Auditd as Debian configures it, with our rules as `peer` says, and with laurel as its plugin if that says so."""
+    conf, laurel = folder / peer.replace(" ", "-"), "laurel" in peer
+    (conf / "plugins.d").mkdir(parents=True)
+    text = Path("/etc/audit/auditd.conf").read_text()
+    text = text.replace("/var/log/audit/audit.log", f"{conf}/audit.log").replace(
+        "/etc/audit/plugins.d", f"{conf}/plugins.d"
+    )
+    (conf / "auditd.conf").write_text(text)
+    if laurel:
+        (conf / "laurel.toml").write_text(f'directory = "{conf}"\nuser = "root"\n[auditlog]\nfile = "laurel.log"\n')
+        plugin = f"active = yes\ndirection = out\ntype = always\nformat = string\npath = {shutil.which('laurel')}\n"
+        (conf / "plugins.d" / "laurel.conf").write_text(f"{plugin}args = --config {conf}/laurel.toml\n")
+    found, added = control.status(), []
+    process = subprocess.Popen(["auditd", "-n", "-c", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(SETTLE_S)
+    for rule in read_rules([BASE_RULES], login_homes()).rules:
+        if rule.list_flags == FILTERS["exclude"] and peer != SAME_RULES:
+            continue
+        try:
+            control.add_rule(rule.pack())
+        except KernelRefused:  # its path does not exist
+            continue
+        added.append(rule.pack())
+    control.set(enabled=1, backlog_limit=8192)
+    time.sleep(SETTLE_S)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    yield Collector(peer, [process.pid, *map(int, children)])
+    for packed in added:
+        control.delete_rule(packed)
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    control.set(enabled=found.enabled, backlog_limit=found.backlog_limit)
+
+
+def main() -> None:
+    """Measure every collector that is installed, one after another."""
+    control, rows = AuditControl(), []
+    with tempfile.TemporaryDirectory() as name, server() as url:
+        folder = Path(name)
+        with tocsin(folder, url) as collector:
+            rows.append(measure(collector, control))
+        for peer in PEERS:
+            if shutil.which("laurel" if "laurel" in peer else "auditd"):
+                with auditd(folder, control, peer) as collector:
+                    rows.append(measure(collector, control))
+    head = ("collector", "CPU ms per 1,000 connects", "per 1,000 programs", "records lost", "peak resident MiB")
+    print(table("Collectors on one host", head, rows))
+
+
+if __name__ == "__main__":
+    main()
