@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -147,3 +148,11 @@ def consume_for_ever(folder: Path) -> None:
     """A process that fills the lake, with a flush every few batches."""
     house = House(folder)
     house.runner(house.lake_sink(FlushWhen(rows=60))).run(threading.Event())
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Return once that is true; a minute is too long."""
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

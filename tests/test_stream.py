@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from columnar.batches import KEY
-from house import NOW, House, drain
+from house import NOW, House, drain, wait_until
 from tocsin.adapters.lake_sink import CONSUMER, FlushWhen
 from tocsin.columnar.decode import RecentBatches
 from tocsin.columnar.frame import Batch
@@ -40,7 +40,7 @@ def test_everything_reaches_the_lake(house: House) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=runner.run, args=(stop,))
     thread.start()
-    stop.wait(0.3)
+    wait_until(lambda: sum(runner._offsets.values()) == 9)
     stop.set()
     thread.join()
     wanted = Counter(f"h{i}/{s}" for i in (1, 2, 3) for s in range(3))
@@ -189,7 +189,7 @@ def test_a_sink_that_cannot_write_is_tried_again(house: House) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=runner.run, args=(stop,))
     thread.start()
-    stop.wait(0.8)
+    wait_until(lambda: len(sink.written) == 3)
     stop.set()
     thread.join()
     assert sink.written == [0, 1, 2, -1]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from house import House, append_for_ever, consume_for_ever
+from house import House, append_for_ever, consume_for_ever, wait_until
 from tocsin.adapters.iceberg import IcebergLake
 from tocsin.ports import Selection
 from tocsin.state.position import generation
@@ -51,13 +51,6 @@ def acknowledged(house: House) -> int:
 def found(house: House, class_uid: int) -> Counter[object]:
     selection = Selection("default", 0, 2**60, class_uids=(class_uid,), limit=10**7)
     return Counter(row["message"] for row in house.query().events(selection))
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_no_acknowledged_batch_is_lost_or_doubled(house: House) -> None:

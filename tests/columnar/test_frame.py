@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from columnar.batches import BATCHES, batch, expected
 from tocsin.columnar.frame import event_at, frames
@@ -10,6 +10,7 @@ from tocsin.model import wire
 from tocsin.model.event import Event, Value, batch_id, event_uid
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_frames_hold_what_the_wire_holds(lists: list[list[Event]]) -> None:
     """Every event of every batch is in its class's frame, in order, with values, nulls and records as sent."""
@@ -22,6 +23,7 @@ def test_frames_hold_what_the_wire_holds(lists: list[list[Event]]) -> None:
     assert {uid: [event_at(frame, row) for row in range(len(frame))] for uid, frame in got.items()} == wanted
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_record_columns_hold_each_key(lists: list[list[Event]]) -> None:
     """A record column has, per record, the value of that key, a repeated key as `key#2`, and null where it lacks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from columnar.batches import BATCHES, batch, expected
 from tocsin.columnar.frame import frames
@@ -15,6 +15,7 @@ from tocsin.model.schema import CLASSES, Kind, attribute
 from tocsin.model.wire import PlainRecord
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_nested_rows_are_the_exported_events(lists: list[list[Event]]) -> None:
     """What the lake holds of an event is what `nest` exports, apart from how records and JSON are written."""
