@@ -93,7 +93,7 @@ def activity(rng: random.Random, count: int, time_ms: int) -> Iterator[Event]:
     for number in range(count):
         ((exe, command, parent),) = rng.choices(_PROGRAMS, _WEIGHTS)
         if rng.random() < FRESH:
-            command = f"{command} --run {rng.getrandbits(40):x}"
+            command = f"{command} --tag {rng.getrandbits(40):x}"
         at, pid, draw = time_ms + number % 250, rng.randrange(300, 60_000), rng.random()
         if draw < 0.5:
             yield _launch(rng, at, pid, exe, command, parent)

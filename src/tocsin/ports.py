@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "EventLog", "Lake", "LakePosition", "LogEntry", "NewEntry", "Notifier", "Query", "Selection"]
 
 
-class NewEntry(msgspec.Struct, frozen=True):
+class NewEntry(msgspec.Struct, frozen=True, gc=False):
     """A batch to be appended: its sealed envelope, and what partitions and orders it."""
 
     org: str
@@ -29,7 +29,7 @@ class NewEntry(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-class LogEntry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """A batch in the log."""
 
     partition: int
@@ -98,7 +98,7 @@ class Lake(Protocol):
         ...
 
     def append(self, class_uid: int, rows: pa.Table, position: LakePosition) -> None:
-        """Write rows (columnar form, flat paths) to files, sync them, commit them and the position in one snapshot.
+        """Write rows (of `columnar.nested`) to files, sync them, commit them and the position in one snapshot.
 
         Raises:
             OutOfSpace: nothing was committed.

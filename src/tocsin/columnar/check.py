@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 
 from tocsin.model.errors import InvalidBatch
-from tocsin.model.schema import CLASSES, Kind, attribute
+from tocsin.model.schema import CLASSES, Kind
 from tocsin.model.wire import BatchHeader, Column, Section
 
 __all__ = ["check"]
@@ -30,20 +31,25 @@ def check(header: BatchHeader, sections: Sequence[Section]) -> None:
 
 
 def _check_section(section: Section) -> None:
-    paths = {column.path for column in section.columns}
-    if len(paths) != len(section.columns):
+    kinds = _kinds(section.class_uid)
+    if len({column.path for column in section.columns}) != len(section.columns):
         raise InvalidBatch("the batch names a column twice")
-    unknown = paths - CLASSES[section.class_uid].paths
-    if unknown:
-        raise InvalidBatch(f"events of class {section.class_uid} have no attribute {min(unknown)}")
     for column in section.columns:
-        if not _fits(column):
+        kind = kinds.get(column.path)
+        if kind is None:
+            raise InvalidBatch(f"events of class {section.class_uid} have no attribute {column.path}")
+        if not _fits(column, kind):
             raise InvalidBatch(f"column {column.path} holds values of another kind than the schema's")
     time = next((column for column in section.columns if column.path == "time"), None)
     if section.rows and (time is None or time.nulls.strip(b"\0") or not (time.integers or time.constant is not None)):
         raise InvalidBatch("the batch holds an event without a time")
     if section.records is not None:
         _check_text(section.records.values)
+
+
+@cache
+def _kinds(class_uid: int) -> dict[str, Kind]:
+    return {declared.path: declared.kind for declared in CLASSES[class_uid].attributes}
 
 
 def _check_text(values: bytes) -> None:
@@ -53,21 +59,13 @@ def _check_text(values: bytes) -> None:
         raise InvalidBatch(f"the batch's records are not UTF-8: {error}") from error
 
 
-def _fits(column: Column) -> bool:
-    known = attribute(column.path)
-    kind = known.kind if known else Kind.STRING
+def _fits(column: Column, kind: Kind) -> bool:
+    dictionary, constant = column.dictionary, column.constant
     if kind in _TEXT:
-        values = column.dictionary if column.dictionary is not None else _constant_text(column)
-        return not column.integers and values is not None and (kind is Kind.STRING or all(map(_is_json, values)))
-    if column.dictionary is not None:
-        return False
-    return column.constant is None or _is_number(column.constant, kind)
-
-
-def _constant_text(column: Column) -> list[str] | None:
-    if column.constant is None:
-        return []
-    return [column.constant] if isinstance(column.constant, str) else None
+        if column.integers or (constant is not None and not isinstance(constant, str)):
+            return False
+        return kind is Kind.STRING or all(map(_is_json, dictionary or ([] if constant is None else [constant])))
+    return dictionary is None and (constant is None or _is_number(constant, kind))
 
 
 def _is_number(value: object, kind: Kind) -> bool:

@@ -27,6 +27,7 @@ from tocsin.state.position import claim
 from tocsin.stream import Refuse, Runner
 from tocsin.wiring.clock import SystemClock
 from tocsin.wiring.first_start import open_server_state
+from tocsin.wiring.memory import spare_the_collector
 from tocsin.wiring.names import DETECTOR, LAKE
 from tocsin.wiring.rules import active_rules
 from tocsin.wiring.storage import open_lake, open_log
@@ -51,6 +52,7 @@ def run(settings: Settings, roles: set[str], stop: threading.Event) -> None:
         parts += _detector(settings, engine, log, clock)
     if "lake" in roles:
         parts += _lake(settings, engine, log, clock)
+    spare_the_collector()
     for part in parts:
         part.start(stop)
     stop.wait()

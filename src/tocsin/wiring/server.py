@@ -32,6 +32,7 @@ from tocsin.web.app import app as web_app
 from tocsin.wiring.chains import restore_chains
 from tocsin.wiring.clock import SystemClock
 from tocsin.wiring.first_start import open_server_state, server_key
+from tocsin.wiring.memory import spare_the_collector
 from tocsin.wiring.sources import READERS
 from tocsin.wiring.storage import Storage, open_storage
 
@@ -77,12 +78,13 @@ def _application(
 
     @asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:
+        spare_the_collector()
         yield
         appender.close()
 
     if "api" not in roles:
         return Starlette(routes=routes, lifespan=lifespan)
-    backend = Backend(engine, storage.query, clock, settings.org, secure_cookies=not settings.loopback)
+    backend = Backend(engine, storage.query, clock, settings.org, secure_cookies=settings.url.startswith("https:"))
     console = web_app(backend, beside=[*routes, Mount("/api/v1", api_app(backend))])
     console.router.lifespan_context = lifespan
     return console
