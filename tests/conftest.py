@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same properties, briefly in `make test` and for long in `make prove`.
+hypothesis.settings.register_profile("long", max_examples=10_000, deadline=None)
+if os.environ.get("TOCSIN_LONG"):
+    hypothesis.settings.load_profile("long")
 
 _ROOT = Path(__file__).parent.parent
 
