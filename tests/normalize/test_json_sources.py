@@ -79,6 +79,17 @@ def test_a_file_of_records_gives_each_of_them(public_data: Path) -> None:
     assert len(events) == len(records)
 
 
+@pytest.mark.data
+def test_records_that_a_collector_has_reshaped_are_read(public_data: Path) -> None:
+    """CloudTrail that went through Logstash, which names the time differently, is read whole."""
+    (recorded,) = (public_data / "cloudtrail/otrf/collection").glob("*.json")
+    events = list(cloudtrail.read_events(recorded.read_bytes().splitlines()))
+    assert len(events) == 103
+    for event in events:
+        assert isinstance(event, Event)
+        assert problems(event) == []
+
+
 def test_a_kubernetes_audit_event_is_valid_and_filled() -> None:
     """An exec into a pod is a valid API activity, and its original is kept whole."""
     (event,) = kubernetes.read_events([json.dumps({"kind": "EventList", "items": [POD_EXEC]}).encode()])

@@ -69,7 +69,8 @@ def normalize(record: Object) -> Event:
         raise InvalidEvent("eventName is missing: this is no CloudTrail record")
     failed = record.get("errorCode") is not None
     values: dict[str, Value] = {
-        "time": epoch_ms(record.get("eventTime"), "eventTime"),
+        # Collectors such as Logstash move the time to @timestamp.
+        "time": epoch_ms(record.get("eventTime") or record.get("@timestamp"), "eventTime"),
         "activity_id": _activity(operation),
         "severity_id": 1,
         "status_id": _FAILURE if failed else _SUCCESS,

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from tocsin.agent.config import DEFAULT_STATE_DIR
 from tocsin.agent.enroll import enroll
 from tocsin.api.auth import first_login_token
-from tocsin.config import Settings
+from tocsin.config import Settings, default_data_dir
 from tocsin.model.errors import TocsinError, Unreachable
 from tocsin.wiring.clock import SystemClock
 from tocsin.wiring.first_start import make_enrolment_token, open_server_state
@@ -37,7 +38,9 @@ class Up:
     def __init__(self, settings: Settings, config: Path | None, *, with_agent: bool) -> None:
         self._settings, self._config = settings, config
         self._with_agent = with_agent and os.geteuid() == 0
-        self._agent_dir = settings.data_dir / "agent"
+        # Beside the usual data folder the agent's own usual one, so that `tocsin agent status` finds it.
+        usual = settings.data_dir == default_data_dir()
+        self._agent_dir = DEFAULT_STATE_DIR if usual else settings.data_dir / "agent"
         self._clock = SystemClock()
 
     def run(self, greet: Callable[[dict[str, str]], None]) -> None:
@@ -81,7 +84,8 @@ class Up:
             return f"not started: {error}"
         command = [sys.executable, "-m", "tocsin.agent.main", "run", "--state-dir", os.fspath(self._agent_dir)]
         supervisor.add(Child("agent", command))
-        return f"on this host; tocsin agent status --state-dir {self._agent_dir}"
+        place = "" if self._agent_dir == DEFAULT_STATE_DIR else f" --state-dir {self._agent_dir}"
+        return f"on this host; tocsin agent status{place}"
 
 
 def _authority(settings: Settings) -> str:
