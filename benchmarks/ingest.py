@@ -162,6 +162,12 @@ def cpu_seconds(installation: Installation) -> dict[str, float]:
     return spent
 
 
+def alerted(data_dir: Path) -> int:
+    """How many events are in alerts; an event counts once per rule."""
+    with sqlite3.connect(f"file:{data_dir / 'state.db'}?mode=ro", uri=True) as state:
+        return int(state.execute("SELECT coalesce(sum(event_count), 0) FROM alert").fetchone()[0])
+
+
 def lake_bytes(data_dir: Path) -> int:
     """Size of all data files of the lake."""
     return sum(path.stat().st_size for path in data_dir.rglob("*.parquet"))
@@ -189,9 +195,11 @@ def measure(rate: int, seconds: int, rules: Sequence[Path], folder: Path) -> lis
             raise RuntimeError(f"{wanted} events were acknowledged, {counted} are stored")
         spent = {role: after[role] - before.get(role, 0.0) for role in after} | {"sender": own}
         size = lake_bytes(installation.data_dir)
+        findings = alerted(installation.data_dir)
     return [
         f"{rate:,}",
         f"{wanted:,}",
+        f"{findings:,}",
         f"{wanted / sent_s:,.0f}",
         f"{wanted / took_s:,.0f}",
         f"{latencies[len(latencies) // 2] * 1000:.0f} / {latencies[int(len(latencies) * 0.99)] * 1000:.0f}",
@@ -214,6 +222,7 @@ def main() -> None:
     head = [
         "offered /s",
         "events",
+        "findings",
         "acknowledged /s",
         "stored /s",
         "answer p50 / p99 ms",
