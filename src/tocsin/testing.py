@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,6 +93,21 @@ class Installation:
         """Run a command against this installation's data."""
         command = [sys.executable, "-m", "tocsin.cli", *arguments, "--data-dir", os.fspath(self.data_dir)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def log_in(self, name: str, password: str) -> None:
+        """Become the owner, with the first-login token that the greeting shows."""
+        first = self.greeting["first login"].partition("token=")[2]
+        jar = urllib.request.HTTPCookieProcessor()
+        opener = urllib.request.build_opener(jar)
+        opener.open(f"{self.url}/login?token={first}").close()
+        form = urllib.parse.urlencode({"token": first, "name": name, "password": password}).encode()
+        opener.open(urllib.request.Request(f"{self.url}/welcome", form, {"Origin": self.url})).close()
+
+    def post(self, path: str, body: bytes, token: str) -> object:
+        """POST with a bearer token; gives the JSON that comes back."""
+        request = urllib.request.Request(self.url + path, body, {"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request) as answer:
+            return json.loads(answer.read())
 
     def agent_is_healthy(self) -> bool:
         """Does this host's agent say that it is?"""

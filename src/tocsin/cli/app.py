@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from tocsin import __version__
-from tocsin.cli import agent, alerts, demo, events, rules, search, serve, verify
+from tocsin.cli import agent, alerts, demo, events, rules, search, serve, token, verify
 from tocsin.model.errors import TocsinError, TryLater
 
 __all__ = ["main"]
@@ -31,6 +31,7 @@ app.add_typer(rules.app, name="rules")
 search.add_to(app)
 app.add_typer(alerts.app, name="alerts")
 verify.add_to(app)
+token.add_to(app)
 
 
 def _print_version(wanted: bool) -> None:
