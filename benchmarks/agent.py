@@ -1,12 +1,13 @@
 """CPU per 1,000 events, records lost and memory of the agent, beside auditd and auditd with laurel, in one run.
 
-    sudo .venv/bin/python benchmarks/agent.py
+    sudo .venv/bin/python benchmarks/agent.py [ROUNDS]
 
 Every collector gets the same load: UDP connects at 4,000 a second, then programs started at 300 a second. auditd runs
-as Debian configures it (log_format ENRICHED): once with exactly our rules, and once without those that keep the kernel
-from writing records that our agent does not need (PROCTITLE and a few), as auditd is commonly run. CPU is the
-scheduler's own count, in nanoseconds, of all threads of the collector's processes. A busy machine makes all of them
-dearer, and noisy: compare the rows of one run, on a quiet machine.
+as Debian configures it (log_format ENRICHED) and with log_format RAW, and ENRICHED with laurel behind it. Each has its
+usual records first: our rules without those that keep the kernel from writing records that our agent does not need
+(PROCTITLE and a few). The rows "fewer records" have exactly our rules, which is what auditd would cost if somebody
+tuned it so. CPU is the scheduler's own count, in nanoseconds, of all threads of the collector's processes; of several
+rounds the median. A busy machine makes all of them dearer, and noisy: compare the rows of one run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -37,8 +40,26 @@ from tocsin.model.wire import decode_envelope
 CONNECTS, CONNECT_RATE = 24_000, 4_000
 EXECS, EXEC_RATE = 1_800, 300
 SETTLE_S = 2.0
-SAME_RULES = "auditd, our rules"
-PEERS = (SAME_RULES, "auditd, usual records", "auditd and laurel, usual records")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to run auditd. `usual_records`: without our rules that exclude records."""
+
+    name: str
+    log_format: str
+    usual_records: bool
+    laurel: bool = False
+
+
+PEERS = (
+    Peer("auditd RAW", "RAW", usual_records=True),
+    Peer("auditd ENRICHED (Debian's default)", "ENRICHED", usual_records=True),
+    Peer("auditd and laurel", "ENRICHED", usual_records=True, laurel=True),
+    Peer("auditd RAW, fewer records", "RAW", usual_records=False),
+    Peer("auditd ENRICHED, fewer records", "ENRICHED", usual_records=False),
+    Peer("auditd and laurel, fewer records", "ENRICHED", usual_records=False, laurel=True),
+)
 
 
 def connects() -> None:
@@ -62,8 +83,8 @@ def execs() -> None:
 class Collector:
     """A collector at work: its processes."""
 
-    def __init__(self, name: str, pids: list[int]) -> None:
-        self.name, self.pids = name, pids
+    def __init__(self, pids: list[int]) -> None:
+        self.pids = pids
 
     def cpu_ms(self) -> float:
         tasks = [task for pid in self.pids for task in Path(f"/proc/{pid}/task").iterdir()]
@@ -74,16 +95,23 @@ class Collector:
         return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
-def measure(collector: Collector, control: AuditControl) -> list[str]:
-    """One row: both loads, what was lost, and the most memory that was resident."""
-    row = [collector.name]
+def measure(collector: Collector, control: AuditControl) -> list[float]:
+    """Both loads, what was lost, and the most memory that was resident."""
+    row = []
     lost = control.status().lost
     for load, count in ((connects, CONNECTS), (execs, EXECS)):
         before = collector.cpu_ms()
         load()
         time.sleep(SETTLE_S)
-        row.append(f"{(collector.cpu_ms() - before) / count * 1000:.0f}")
-    return [*row, str(control.status().lost - lost), f"{collector.memory_mib():.1f}"]
+        row.append((collector.cpu_ms() - before) / count * 1000)
+    return [*row, control.status().lost - lost, collector.memory_mib()]
+
+
+def summary(name: str, rounds: list[list[float]]) -> list[str]:
+    """One row: medians, but all that was lost and the most memory of any round."""
+    connected, launched, lost, memory = zip(*rounds, strict=True)
+    cpu = [f"{statistics.median(values):.0f}" for values in (connected, launched)]
+    return [name, *cpu, f"{sum(lost):.0f}", f"{max(memory):.1f}"]
 
 
 @contextmanager
@@ -122,22 +150,23 @@ def tocsin(folder: Path, url: str) -> Iterator[Collector]:
         raise SystemExit(1)
     process = subprocess.Popen([sys.executable, "-m", "tocsin.agent.main", "run", *options])
     time.sleep(SETTLE_S)
-    yield Collector("tocsin agent", [process.pid])
+    yield Collector([process.pid])
     process.send_signal(signal.SIGTERM)
     process.wait()
 
 
 @contextmanager
-def auditd(folder: Path, control: AuditControl, peer: str) -> Iterator[Collector]:
-    """Auditd as Debian configures it, with our rules as `peer` says, and with laurel as its plugin if that says so."""
-    conf, laurel = folder / peer.replace(" ", "-"), "laurel" in peer
+def auditd(folder: Path, control: AuditControl, peer: Peer) -> Iterator[Collector]:
+    """Auditd as Debian configures it but for what `peer` says, and with laurel as its plugin if that says so."""
+    conf = folder / peer.name.replace(" ", "-")
+    shutil.rmtree(conf, ignore_errors=True)
     (conf / "plugins.d").mkdir(parents=True)
     text = Path("/etc/audit/auditd.conf").read_text()
     text = text.replace("/var/log/audit/audit.log", f"{conf}/audit.log").replace(
         "/etc/audit/plugins.d", f"{conf}/plugins.d"
     )
-    (conf / "auditd.conf").write_text(text)
-    if laurel:
+    (conf / "auditd.conf").write_text(text.replace("log_format = ENRICHED", f"log_format = {peer.log_format}"))
+    if peer.laurel:
         (conf / "laurel.toml").write_text(f'directory = "{conf}"\nuser = "root"\n[auditlog]\nfile = "laurel.log"\n')
         plugin = f"active = yes\ndirection = out\ntype = always\nformat = string\npath = {shutil.which('laurel')}\n"
         (conf / "plugins.d" / "laurel.conf").write_text(f"{plugin}args = --config {conf}/laurel.toml\n")
@@ -145,7 +174,7 @@ def auditd(folder: Path, control: AuditControl, peer: str) -> Iterator[Collector
     process = subprocess.Popen(["auditd", "-n", "-c", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(SETTLE_S)
     for rule in read_rules([BASE_RULES], login_homes()).rules:
-        if rule.list_flags == FILTERS["exclude"] and peer != SAME_RULES:
+        if rule.list_flags == FILTERS["exclude"] and peer.usual_records:
             continue
         try:
             control.add_rule(rule.pack())
@@ -155,7 +184,7 @@ def auditd(folder: Path, control: AuditControl, peer: str) -> Iterator[Collector
     control.set(enabled=1, backlog_limit=8192)
     time.sleep(SETTLE_S)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    yield Collector(peer, [process.pid, *map(int, children)])
+    yield Collector([process.pid, *map(int, children)])
     for packed in added:
         control.delete_rule(packed)
     process.send_signal(signal.SIGTERM)
@@ -164,16 +193,19 @@ def auditd(folder: Path, control: AuditControl, peer: str) -> Iterator[Collector
 
 
 def main() -> None:
-    """Measure every collector that is installed, one after another."""
-    control, rows = AuditControl(), []
+    """Measure every collector that is installed, one after another, and all of that as often as asked."""
+    control, rounds = AuditControl(), int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    measured: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as name, server() as url:
         folder = Path(name)
-        with tocsin(folder, url) as collector:
-            rows.append(measure(collector, control))
-        for peer in PEERS:
-            if shutil.which("laurel" if "laurel" in peer else "auditd"):
-                with auditd(folder, control, peer) as collector:
-                    rows.append(measure(collector, control))
+        for _ in range(rounds):
+            with tocsin(folder, url) as collector:
+                measured.setdefault("tocsin agent", []).append(measure(collector, control))
+            for peer in PEERS:
+                if shutil.which("laurel" if peer.laurel else "auditd"):
+                    with auditd(folder, control, peer) as collector:
+                        measured.setdefault(peer.name, []).append(measure(collector, control))
+    rows = [summary(collector_name, found) for collector_name, found in measured.items()]
     head = ("collector", "CPU ms per 1,000 connects", "per 1,000 programs", "records lost", "peak resident MiB")
     print(table("Collectors on one host", head, rows))
 

@@ -152,9 +152,62 @@ def test_an_enriched_event_fits_its_class(table: ProcessTable) -> None:
         Event(1001, {**base, **actor}),
     ):
         enricher.enrich(event)
-        assert set(event.values) <= CLASSES[event.class_uid].paths
-        prefix = "actor.process" if "actor.process.user.uid" in event.values else "process"
-        assert event.values[f"{prefix}.user.name"] == "root"
-        assert event.values[f"{prefix}.uid"]
-        assert event.values[f"{prefix}.parent_process.pid"] == os.getppid()
-        assert event.values["unmapped.audit.identity"] == "proc"
+        values = event.attributes()
+        assert set(values) <= CLASSES[event.class_uid].paths
+        assert event.values.keys().isdisjoint(event.shared)
+        prefix = "actor.process" if "actor.process.user.uid" in values else "process"
+        assert values[f"{prefix}.user.name"] == "root"
+        assert values[f"{prefix}.uid"]
+        assert values[f"{prefix}.parent_process.pid"] == os.getppid()
+        assert values["unmapped.audit.identity"] == "proc"
+
+
+def test_what_events_of_a_process_share_is_made_once_and_anew_when_it_changes(table: ProcessTable) -> None:
+    """Two events of a process have one dict of it, until the process starts another program."""
+    mapped: dict[str, Value] = {
+        "actor.process.pid": GONE,
+        "actor.process.name": "x",
+        "actor.process.file.path": "/bin/x",
+        "actor.process.parent_process.pid": os.getpid(),
+        "actor.process.user.uid": "0",
+    }
+    enricher = Enricher(table, Users())
+
+    def connect(serial: int) -> Event:
+        event = Event(4001, {"time": 1000 + serial, "unmapped.audit.serial": serial}, (), mapped)
+        enricher.enrich(event)
+        return event
+
+    table.started(GONE, os.getpid(), "x", "/bin/x", "x --first", 1000, 1)
+    first, again = connect(2), connect(3)
+    assert first.shared is again.shared
+    assert first.shared["actor.process.cmd_line"] == "x --first"
+    assert first.shared["actor.process.user.name"] == "root"
+    assert first.shared["actor.process.parent_process.pid"] == os.getpid()
+    table.started(GONE, os.getpid(), "x", "/bin/x", "x --second", 1004, 4)
+    assert connect(5).shared["actor.process.cmd_line"] == "x --second"
+
+
+def test_launches_of_one_parent_share_what_is_said_of_it(table: ProcessTable) -> None:
+    """Each program that a process starts has its own attributes, and the parent's in one dict for all."""
+    enricher = Enricher(table, Users())
+    events = []
+    for number in (1, 2):
+        values: dict[str, Value] = {
+            "time": _now(),
+            "unmapped.audit.serial": number,
+            "activity_id": 1,
+            "process.pid": GONE + number,
+            "process.parent_process.pid": os.getpid(),
+            "actor.process.pid": os.getpid(),
+            "process.cmd_line": f"x {number}",
+        }
+        events.append(Event(1007, values))
+        enricher.enrich(events[-1])
+    assert events[0].shared is events[1].shared
+    assert events[0].shared["actor.process.pid"] == os.getpid()
+    for number, event in enumerate(events, 1):
+        assert event.values.keys().isdisjoint(event.shared)
+        assert event.attributes()["process.parent_process.pid"] == os.getpid()
+        assert event.attributes()["process.cmd_line"] == f"x {number}"
+        assert event.attributes()["unmapped.audit.identity"] == "record"

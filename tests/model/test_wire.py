@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tocsin.model import wire
 from tocsin.model.errors import BadSignature, InvalidBatch
-from tocsin.model.event import Event
+from tocsin.model.event import Event, Value
 
 KEY = Ed25519PrivateKey.generate()
 START = wire.ChainPosition("default", "agent-1", "boot-1", 7, 0, b"")
@@ -59,6 +59,33 @@ def test_a_batch_comes_back_as_it_was(events: list[Event]) -> None:
         (e.class_uid, e.attributes(), e.records) for e in in_order
     ]
     assert header.rows == len(events)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["none", "first", "second"]), st.sampled_from(["/bin/own", None]), st.booleans()),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_shared_attributes_come_back_in_every_event(rows: list[tuple[str, str | None, bool]]) -> None:
+    """Whether an event shares an attribute, has it to itself or lacks it, whoever reads it finds the same."""
+    shared: dict[str, dict[str, Value]] = {
+        "none": {},
+        "first": {"actor.process.pid": 1, "actor.process.file.path": "/bin/a", "severity_id": 1},
+        "second": {"actor.process.pid": 2, "actor.process.name": "b", "severity_id": 1},
+    }
+    events = []
+    for number, (kind, own, has_pid) in enumerate(rows):
+        values: dict[str, Value] = {"time": number}
+        if own is not None and kind != "first":
+            values["actor.process.file.path"] = own
+        if has_pid and kind == "none":
+            values["actor.process.pid"] = number
+        events.append(Event(4001, values, (), shared[kind]))
+    data, _ = sealed(events)
+    read = [event.values for section in receive(data) for event in wire.decode_events(section)]
+    assert read == [event.attributes() for event in events]
 
 
 def test_the_hash_chains_batches() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tocsin.model.errors import InvalidRecord
 from tocsin.model.event import Event, Value
 from tocsin.normalize.auditd.map import map_event
-from tocsin.normalize.auditd.parse import parse_kernel
+from tocsin.normalize.auditd.parse import kernel_stamp, parse_kernel
 from tocsin.normalize.auditd.reassemble import AuditEvent, Reassembler
 from tocsin.normalize.auditd.tables import record_type
 
@@ -25,6 +25,7 @@ __all__ = ["Capture"]
 
 FIRST_RECORD_TYPE: Final = 1100  # below are answers to requests, but for one
 LOGIN: Final = 1006
+EOE: Final = 1320  # a third of all records
 REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving it is the answer
 UNREADABLE: Final = 0  # class of an event that holds a record as it came
 _EXCLUDABLE: Final = frozenset({1001, 1007, 4001})
@@ -38,6 +39,7 @@ class Capture:
         self._reassembler = Reassembler()
         self._excluded_exes = frozenset(exe for exe in exclude.exe if not exe.endswith("*"))
         self._excluded_starts = tuple(exe[:-1] for exe in exclude.exe if exe.endswith("*"))
+        self._excludes = bool(exclude.exe)
         self._own_pid = os.getpid()
         self.excluded = 0
 
@@ -49,8 +51,13 @@ class Capture:
     def take(self, records: Iterable[Record], now_ms: int) -> list[Event]:
         """The events that these records complete."""
         events: list[Event] = []
-        push, finish = self._reassembler.push, self._finish
+        push, end, finish = self._reassembler.push, self._reassembler.end, self._finish
         for kind, payload in records:
+            if kind == EOE and (stamp := kernel_stamp(payload)) is not None:
+                whole = end(stamp)
+                if whole:
+                    finish(whole, events)
+                continue
             if (kind < FIRST_RECORD_TYPE and kind != LOGIN) or kind == REPLACE:
                 continue
             try:
@@ -87,10 +94,10 @@ class Capture:
 
     def _is_excluded(self, event: Event) -> bool:
         """The agent's own doings, seen when another daemon owns the audit; and what the settings exclude."""
-        values = event.values
-        if values.get("actor.process.pid") == self._own_pid:
+        values = event.attributes() if event.shared and self._excludes else event.values
+        if (event.shared or values).get("actor.process.pid") == self._own_pid:
             return True
-        if event.class_uid not in _EXCLUDABLE or not (self._excluded_exes or self._excluded_starts):
+        if event.class_uid not in _EXCLUDABLE or not self._excludes:
             return False
         exe = str(values.get("process.file.path") or values.get("actor.process.file.path", ""))
         return exe in self._excluded_exes or exe.startswith(self._excluded_starts)

@@ -14,10 +14,30 @@ __all__ = ["Enricher"]
 MEMORY_ACTIVITY: Final = 1004
 PROCESS_ACTIVITY: Final = 1007
 LAUNCH: Final = 1
+MAX_ACTORS: Final = 1024
 
+ACTOR_PID: Final = "actor.process.pid"
+CMD_LINE: Final = "actor.process.cmd_line"
 _USERS: Final = tuple(
     (f"{who}.uid", f"{who}.name") for who in ("actor.user", "actor.process.user", "process.user", "user")
 )
+
+
+class _Actor:
+    """What all events of a process in one state have in common, enriched; it holds while the process stays the same.
+
+    `mapped` is kept because its identity is the key.
+    """
+
+    __slots__ = ("_attributes", "_checked_ms", "mapped", "process", "shared")
+
+    def __init__(self, mapped: dict[str, Value], process: Process, shared: dict[str, Value]) -> None:
+        self.mapped, self.process, self.shared = mapped, process, shared
+        self._attributes, self._checked_ms = process.attributes, process.checked_ms
+
+    def holds(self) -> bool:
+        """Is nothing newer known of the process?"""
+        return self.process.attributes is self._attributes and self.process.checked_ms == self._checked_ms
 
 
 class Enricher:
@@ -25,17 +45,43 @@ class Enricher:
 
     def __init__(self, processes: ProcessTable, users: Users) -> None:
         self._processes, self._users = processes, users
+        self._actors: dict[int, _Actor] = {}
 
     def enrich(self, event: Event) -> None:
         """Fill in identity, lineage, container and user names; what the event says already stays."""
+        if ACTOR_PID in event.shared:
+            self._share(event)
+            return
+        event.values, event.shared = event.attributes(), {}
         values = event.values
         if event.class_uid == PROCESS_ACTIVITY and "actor.process.user.uid" not in values:
-            event.values = values = self._with_own_process(values)
+            event.values = values = self._with_own_process(event, values)
         elif "actor.process.pid" in values:
             event.values = values = self._with_actor(event.class_uid, values)
         self._name_users(values)
 
-    def _with_own_process(self, values: dict[str, Value]) -> dict[str, Value]:
+    def _share(self, event: Event) -> None:
+        """Enrich the attributes of the acting process, once for all events that share them."""
+        values, mapped = event.values, event.shared
+        actor = self._actors.get(id(mapped))
+        time_ms = int(values["time"])
+        if actor is None or not actor.holds() or not self._processes.is_fresh(actor.process, time_ms):
+            actor = self._meet(mapped, values)
+        if CMD_LINE in values:  # from PROCTITLE: then what the event says stays
+            event.values, event.shared = actor.shared | values, {}
+        else:
+            event.shared = actor.shared
+
+    def _meet(self, mapped: dict[str, Value], values: dict[str, Value]) -> _Actor:
+        process = self._seen(mapped | values, "actor.process")
+        shared = _kept(process, "actor.process") | mapped
+        self._name_users(shared)
+        if len(self._actors) >= MAX_ACTORS:
+            self._actors.clear()
+        actor = self._actors[id(mapped)] = _Actor(mapped, process, shared)
+        return actor
+
+    def _with_own_process(self, event: Event, values: dict[str, Value]) -> dict[str, Value]:
         """A process that started a program or changed itself: `process` is what the record describes."""
         if values["activity_id"] == LAUNCH:
             process = self._processes.started(
@@ -48,7 +94,7 @@ class Enricher:
                 int(values["unmapped.audit.serial"]),
             )
             # The program's attributes are new with each launch, so none are kept for later.
-            return _launched(process) | values
+            return _launched(event, process, values)
         process = self._seen(values, "process")
         return _kept(process, "process") | _kept(process, "actor.process") | values
 
@@ -104,23 +150,35 @@ _PATHS: Final = {
     "actor.process": (_ACTOR, _Paths("actor.process.parent_process")),
 }
 _IDENTITY: Final = "unmapped.audit.identity"
+_PARENT_PIDS: Final = ("actor.process.pid", "process.parent_process.pid")
 
 
-def _launched(process: Process) -> dict[str, Value]:
-    """The process, and as its actor the parent, whose ancestry is the rest of the process's own."""
+def _launched(event: Event, process: Process, values: dict[str, Value]) -> dict[str, Value]:
+    """The process, and as its actor the parent, whose ancestry is the rest of the process's own.
+
+    What is the parent's goes to what the event shares with the parent's other launches.
+    """
     parent = process.parent
     if parent is None:
-        return _attributes(process, "process")
+        return _own(process, _PROCESS) | values
     known = parent.attributes.get("launch")
     if known is None:
         known = parent.attributes["launch"] = _of_children(parent)
-    return known | _own(process, _PROCESS)
+    for path in _PARENT_PIDS:
+        values.pop(path, None)
+    values = _own(process, _PROCESS) | values
+    if not known.keys().isdisjoint(values):
+        return known | values
+    event.shared = known
+    return values
 
 
 def _of_children(parent: Process) -> dict[str, Value]:
     """What every program that a process launches has from it: its actor, and its parent."""
     attributes = _attributes(parent, "actor.process") | _described(parent, _ACTOR)
     attributes.pop(_ACTOR.ancestry, None)
+    del attributes[_IDENTITY]  # the process has one of its own
+    attributes[_ACTOR.pid] = parent.pid
     return attributes | _as_parent(parent, "process")
 
 

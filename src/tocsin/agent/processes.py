@@ -69,7 +69,7 @@ class Process:
     def forget_derived(self) -> None:
         """Make what is derived from the other attributes anew when it is next asked for."""
         self._lineage, self._lineage_json = (), ""
-        self.attributes.clear()
+        self.attributes = {}
 
     @property
     def lineage(self) -> tuple[str, ...]:
@@ -129,6 +129,10 @@ class ProcessTable:
             process.container = process.parent.container if process.parent else None
             self._keep(process)
         return process
+
+    def is_fresh(self, process: Process, time_ms: int) -> bool:
+        """Is it still the one with its id, and need it not be looked at again yet?"""
+        return self._by_pid.get(process.pid) is process and time_ms - process.checked_ms < RECHECK_AFTER_MS
 
     def find(self, pid: int, time_ms: int) -> Process | None:
         """A process by its id, from /proc if need be; None if it is gone and was never met."""

@@ -69,11 +69,13 @@ _HINTS: Final = (
 # Command lines of other processes come from the process table, which keeps none uncleaned.
 _COMMAND_PATHS: Final = (
     "process.cmd_line",
+    "actor.process.cmd_line",  # of the event's own PROCTITLE
     "job.cmd_line",
     "message",
 )
 # Which fields of which records hold what a person typed.
 _RECORD_FIELDS: Final = {"PROCTITLE": ("proctitle",), "USER_CMD": ("cmd",), "USER_TTY": ("data",), "TTY": ("data",)}
+_TYPED: Final = frozenset({"EXECVE", *_RECORD_FIELDS})
 
 
 class Redactor:
@@ -135,11 +137,12 @@ def _texts(event: Event) -> list[str]:
     texts = [str(values[path]) for path in _COMMAND_PATHS if path in values]
     for record in event.records:
         kind = record.type
-        if kind in _RECORD_FIELDS:
-            texts += [
-                value for key, value in zip(record.keys, record.values, strict=True) if key in _RECORD_FIELDS[kind]
-            ]
-        elif kind == "EXECVE" and not texts:  # otherwise its arguments, joined, are the command line
+        if kind not in _TYPED:
+            continue
+        if kind != "EXECVE":
+            names = _RECORD_FIELDS[kind]
+            texts += [value for key, value in zip(record.keys, record.values, strict=True) if key in names]
+        elif not texts:  # otherwise its arguments, joined, are the command line
             texts.append(" ".join(record.values[1:]))
     return texts
 

@@ -167,20 +167,27 @@ def encode_sections(events: Iterable[Event]) -> list[Section]:
 
 
 def _section(class_uid: int, events: list[Event]) -> Section:
-    columns = _columns([event.values for event in events])
+    values = [event.values for event in events]
+    paths = dict.fromkeys(itertools.chain.from_iterable(values))
     has_records = any(event.records for event in events)
-    section = Section(class_uid, len(events), columns, _record_columns(events) if has_records else None)
-    if any(event.shared for event in events):
-        distinct = {id(event.shared): event.shared for event in events}
-        number = dict(zip(distinct, range(len(distinct)), strict=True))
-        section.shared = _columns(list(distinct.values()))
-        section.shared_rows = len(distinct)
-        section.shared_of = array.array("H", [number[id(event.shared)] for event in events]).tobytes()
-    return section
+    records = _record_columns(events) if has_records else None
+    distinct = {id(event.shared): event.shared for event in events}
+    shared_paths = dict.fromkeys(itertools.chain.from_iterable(distinct.values()))
+    if not shared_paths:
+        return Section(class_uid, len(events), _columns(paths, values), records)
+    in_both = [path for path in paths if path in shared_paths]
+    for path in in_both:  # some events share it and others have it to themselves
+        del paths[path], shared_paths[path]
+    columns = _columns(paths, values)
+    if in_both:
+        columns += _columns(in_both, [event.shared | event.values for event in events])
+    number = dict(zip(distinct, range(len(distinct)), strict=True))
+    shared_of = array.array("H", [number[id(event.shared)] for event in events]).tobytes()
+    shared = _columns(shared_paths, list(distinct.values()))
+    return Section(class_uid, len(events), columns, records, shared, len(distinct), shared_of)
 
 
-def _columns(rows: list[dict[str, Value]]) -> list[Column]:
-    paths = dict.fromkeys(itertools.chain.from_iterable(rows))
+def _columns(paths: Iterable[str], rows: list[dict[str, Value]]) -> list[Column]:
     return [_column(path, [row.get(path) for row in rows]) for path in paths]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ocsf_schema import problems
 from tocsin.model.event import Event, RefusedLine, nest
 from tocsin.model.schema import CLASSES
-from tocsin.normalize.auditd import read_events
+from tocsin.normalize.auditd import Reassembler, map_event, parse_kernel, read_events
 
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "auditd").glob("*.log"))
 
@@ -206,6 +206,27 @@ def test_connections_are_told_by_outcome(exit_code: str, activity: int, status: 
     assert (event.class_uid, event.values["activity_id"], event.values["status_id"]) == (4001, activity, status)
     assert (event.values["dst_endpoint.ip"], event.values["dst_endpoint.port"]) == ("169.254.169.254", 80)
     assert event.values["connection_info.direction_id"] == 2
+
+
+def test_events_of_one_process_share_what_is_said_of_it() -> None:
+    """From the kernel, two connections of a process have one dict for the process; another state is another dict."""
+    same, other = IDENTITY, IDENTITY.replace("euid=33", "euid=0")
+    shared = []
+    for serial, identity in enumerate((same, same, other)):
+        stamp = f"audit(1700000000.001:{serial}): "
+        call = f"arch=c000003e syscall=42 success=yes exit=0 a0={serial} a1=1 a2=10 a3=0 items=0 {identity}"
+        records = [parse_kernel(1300, f"{stamp}{call}".encode())]
+        records.append(parse_kernel(1306, f"{stamp}saddr=02000050A9FEA9FE0000000000000000".encode()))
+        reassembler = Reassembler()
+        assert [event for record in records for event in reassembler.push(record)] == []
+        (event,) = map(map_event, reassembler.end((1700000000001, serial)))
+        assert records[0].get("a0") == str(serial)
+        assert records[0].get("exe") == "/bin/dash"
+        assert event.values.keys().isdisjoint(event.shared)
+        assert event.attributes()["actor.process.euid"] == (0 if identity is other else 33)
+        shared.append(event.shared)
+    assert shared[0] is shared[1]
+    assert shared[1] is not shared[2]
 
 
 def test_event_without_what_its_class_needs_is_a_base_event() -> None:

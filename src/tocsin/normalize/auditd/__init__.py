@@ -30,6 +30,7 @@ def read_events(
             yield item
             continue
         event = map_event(item)
+        event.values, event.shared = event.attributes(), {}
         event.values.setdefault("device.hostname", hostname)
         lineage.enrich(event)
         yield event

@@ -27,11 +27,18 @@ _EVERY_EVENT: Final[dict[str, Value]] = {
 
 
 def acting_process(record: AuditRecord, prefix: str) -> dict[str, Value]:
-    """What every event has, and the process that a record is about under `prefix`; the caller owns the dict.
+    """What every event has, and the process that a record is about under `prefix`; the same dict, not to be changed.
 
     Most events come from processes that have been seen a moment ago: their attributes are made once.
     """
-    return _process_values(prefix, _picker(record.keys)(record.values)).copy()
+    process = record.process
+    if process is None:
+        return _cached_values(prefix, _picker(record.keys)(record.values))
+    values = process.attributes.get(prefix)
+    if values is None:
+        fields = _picker(process.keys)(process.values)
+        values = process.attributes[prefix] = _process_values(prefix, fields)
+    return values
 
 
 def _picker(keys: Keys) -> Picker:
@@ -43,6 +50,10 @@ def _picker(keys: Keys) -> Picker:
 
 
 @lru_cache(maxsize=1024)
+def _cached_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
+    return _process_values(prefix, fields)
+
+
 def _process_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
     ppid, pid, auid, uid, euid, egid, tty, ses, comm, exe, user = fields
     values: dict[str, Value] = dict(_EVERY_EVENT)

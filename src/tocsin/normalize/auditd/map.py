@@ -43,6 +43,10 @@ _READERS: Final[dict[str, Reader]] = {
     "account": accounts.read_account,
     "group": accounts.read_group,
 }
+# These readers neither ask for nor change what is said of the acting process, so its attributes stay apart, shared.
+_SHARING: Final = frozenset(
+    {"open", "file", "move", "mount", "connect", "accept", "listen", "traffic"},
+)
 # Of these at least one must be known, or the event is none of its class.
 _MANDATORY: Final[dict[int, tuple[str, ...]]] = {
     1001: ("file.name",),
@@ -69,11 +73,15 @@ def map_event(event: AuditEvent) -> Event:
     record = event.records[0] if call is None else call
     succeeded = _status(record)
     itself = meaning.reader == "self" or (meaning.reader == "launch" and succeeded)
-    values = acting_process(record, "process" if itself else "actor.process")
-    values["time"] = event.time_ms
-    values["activity_id"] = meaning.activity_id
-    values["metadata.event_code"] = meaning.code
-    values["unmapped.audit.serial"] = event.serial
+    shared = acting_process(record, "process" if itself else "actor.process")
+    values: dict[str, Value] = {
+        "time": event.time_ms,
+        "activity_id": meaning.activity_id,
+        "metadata.event_code": meaning.code,
+        "unmapped.audit.serial": event.serial,
+    }
+    if meaning.reader not in _SHARING:
+        values, shared = shared | values, {}
     if event.node:
         values["device.hostname"] = event.node
     if succeeded is not None:
@@ -87,9 +95,9 @@ def map_event(event: AuditEvent) -> Event:
     reader = _READERS.get(meaning.reader)
     if reader is not None:
         class_uid = reader(values, event, call, meaning.code) or class_uid
-        if not any(path in values for path in _MANDATORY[class_uid]):
-            return _as_base_event(event, values)
-    return Event(class_uid, values, event.records)
+        if values.keys().isdisjoint(_MANDATORY[class_uid]):
+            return _as_base_event(event, shared | values)
+    return Event(class_uid, values, event.records, shared)
 
 
 def _meaning(event: AuditEvent) -> tuple[AuditRecord | None, Meaning]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from tocsin.model.event import Value
@@ -59,17 +60,15 @@ def read_traffic(values: dict[str, Value], event: AuditEvent, call: AuditRecord 
 def _set_endpoint(values: dict[str, Value], event: AuditEvent, endpoint: str) -> None:
     for record in event.records:
         if record.type == "SOCKADDR":
-            _set_address(values, record.get("saddr"), endpoint)
+            values.update(_endpoint(record.get("saddr"), endpoint))
             return
 
 
-def _set_address(values: dict[str, Value], saddr: str, endpoint: str) -> None:
+@lru_cache(maxsize=1024)
+def _endpoint(saddr: str, endpoint: str) -> dict[str, Value]:
     address = decode_sockaddr(saddr)
     if "addr" in address:
-        values[f"{endpoint}.ip"] = address["addr"]
-        values[f"{endpoint}.port"] = int(address["port"])
-        return
+        return {f"{endpoint}.ip": address["addr"], f"{endpoint}.port": int(address["port"])}
     # Neither path nor address: then the family is all there is to say.
     family = address.get("family", "unknown")
-    values[f"{endpoint}.svc_name"] = address.get("path") or family
-    values["connection_info.protocol_name"] = family
+    return {f"{endpoint}.svc_name": address.get("path") or family, "connection_info.protocol_name": family}

@@ -15,9 +15,17 @@ from typing import Final
 
 from tocsin.model.errors import InvalidRecord
 from tocsin.normalize.auditd import tables
-from tocsin.normalize.auditd.record import MAX_SHARED_FIELDS, AuditRecord, Keys, is_text, shared_keys, unescape
+from tocsin.normalize.auditd.record import (
+    MAX_SHARED_FIELDS,
+    AuditRecord,
+    Keys,
+    ProcessPart,
+    is_text,
+    shared_keys,
+    unescape,
+)
 
-__all__ = ["parse_kernel", "parse_line"]
+__all__ = ["kernel_stamp", "parse_kernel", "parse_line"]
 
 _HEADER: Final = re.compile(r"audit\((\d{1,11})\.(\d{3}):(\d{1,10})\)(?::(?: |$)| |$)", re.ASCII)
 _STAMP: Final = re.compile(r"audit\((\d{1,11})\.(\d{3}):(\d{1,10})", re.ASCII)
@@ -41,6 +49,8 @@ _NO_KEYS: Final = Keys((), arguments=False)
 _PROCTITLE_KEYS: Final = Keys(("proctitle",), arguments=False)
 _learnt: dict[str, dict[int, Keys]] = {}
 # Kinds whose bodies come again and again, as the loader's PATH does with every program: each is read once.
+# The kernel prints what was called first, then who called, beginning with this; no value before it holds a blank.
+_PROCESS_PART: Final = " ppid="
 _REPEATED: Final = frozenset({"PATH", "CWD", "SOCKADDR"})
 
 
@@ -52,6 +62,11 @@ def parse_kernel(type_number: int, payload: bytes) -> AuditRecord:
     """
     text = str(payload, "utf-8", "backslashreplace").rstrip("\0\n")
     return _parse(tables.record_type(type_number), "", text)
+
+
+def kernel_stamp(payload: bytes) -> tuple[int, int] | None:
+    """Time in ms and serial of a kernel's record, of which no more is needed; None if they cannot be read."""
+    return _stamp(str(payload, "utf-8", "backslashreplace").partition("): ")[0])
 
 
 def parse_line(line: str | bytes) -> AuditRecord:
@@ -82,7 +97,11 @@ def _parse(kind: str, node: str, text: str) -> AuditRecord:
         return AuditRecord(kind, stamp[0], stamp[1], node, _PROCTITLE_KEYS, [_proctitle(body)])
     if kind in _REPEATED:
         keys, values = _repeated(kind, body)
-        return AuditRecord(kind, stamp[0], stamp[1], node, keys, values.copy())
+        return AuditRecord(kind, stamp[0], stamp[1], node, keys, values)
+    if kind == "SYSCALL" and (end := body.find(_PROCESS_PART)) > 0 and _ENRICHED not in body:
+        process = _process_part(body[end + 1 :])
+        keys, values = _fields(kind, body[:end])
+        return AuditRecord(kind, stamp[0], stamp[1], node, process.keys_after(keys), values + process.values, process)
     keys, values = _fields(kind, body)
     return AuditRecord(kind, stamp[0], stamp[1], node, keys, values)
 
@@ -103,6 +122,11 @@ def _fields(kind: str, body: str) -> tuple[Keys, list[str]]:
 @lru_cache(maxsize=512)
 def _repeated(kind: str, body: str) -> tuple[Keys, list[str]]:
     return _fields(kind, body)
+
+
+@lru_cache(maxsize=1024)
+def _process_part(body: str) -> ProcessPart:
+    return ProcessPart(*_fields("SYSCALL", body))
 
 
 def _parse_odd_header(kind: str, node: str, text: str) -> AuditRecord:

@@ -76,7 +76,26 @@ class Reassembler:
         node = self._nodes.get(record.node)
         if node is None:
             node = self._nodes[record.node] = _Node(self._timeout_ms, self._max_pending, count_gaps=self._count_gaps)
-        return node.push(record)
+        kind = record.type
+        if kind == "EOE":
+            return node.end((record.time_ms, record.serial))
+        event = node.pending.get((record.time_ms, record.serial))
+        if event is None:
+            return node.begin(record)
+        event.records.append(record)
+        if kind == "PROCTITLE":
+            return node.end((record.time_ms, record.serial))
+        if kind == "EXECVE" and execve.is_partial(record):
+            event.split_arguments = True
+        return _NOTHING
+
+    def end(self, stamp: tuple[int, int]) -> Sequence[AuditEvent]:
+        """Give the event of this time and serial, whose EOE has come; nothing, if it began before anyone listened.
+
+        For who knows that a record is an EOE without reading it, and of a kernel, which has no node.
+        """
+        node = self._nodes.get("")
+        return node.end(stamp) if node else _NOTHING
 
     def expire(self, time_ms: int) -> list[AuditEvent]:
         """Give the events that are older than the timeout at this time, by the clock that stamps the records."""
@@ -97,29 +116,19 @@ class _Node:
         self.max_pending = max_pending
         self.count_gaps = count_gaps
         self.gaps = _Gaps(max_pending)
-        self.pending: dict[tuple[int, int], AuditEvent] = {}
+        self.pending: dict[tuple[int, int], AuditEvent] = {}  # by time and serial
         self.time_ms = 0
         self.begun = 0
 
-    def push(self, record: AuditRecord) -> Sequence[AuditEvent]:
-        kind = record.type
-        key = (record.serial, record.time_ms)
-        if kind == "EOE":
-            event = self.pending.pop(key, None)
-            return _NOTHING if event is None else (_whole(event),)
-        event = self.pending.get(key)
+    def end(self, stamp: tuple[int, int]) -> Sequence[AuditEvent]:
+        event = self.pending.pop(stamp, None)
         if event is None:
-            return self._begin(key, record)
-        event.records.append(record)
-        if kind == "PROCTITLE":
-            del self.pending[key]
-            return (_whole(event),)
-        if kind == "EXECVE" and execve.is_partial(record):
-            event.split_arguments = True
-        return _NOTHING
+            return _NOTHING
+        return (_whole(event) if event.split_arguments else event,)
 
-    def _begin(self, key: tuple[int, int], record: AuditRecord) -> Sequence[AuditEvent]:
+    def begin(self, record: AuditRecord) -> Sequence[AuditEvent]:
         """Open an event; time has moved on, so old ones may be over."""
+        stamp = record.time_ms, record.serial
         if not record.time_ms:
             record.time_ms = self.time_ms  # AUDIT_REPLACE has no header: it belongs to the time it was logged at
         self.time_ms = record.time_ms
@@ -129,8 +138,8 @@ class _Node:
         event = AuditEvent(record, self.begun)
         if _stands_alone(record.type):
             return (*self._expired(record.time_ms), event)
-        self.pending[key] = event
-        return self._expired(record.time_ms)
+        self.pending[stamp] = event
+        return self._expired(record.time_ms) if len(self.pending) > 1 else _NOTHING
 
     def _expired(self, time_ms: int) -> Sequence[AuditEvent]:
         oldest = next(iter(self.pending.values()), None)

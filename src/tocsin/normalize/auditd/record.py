@@ -11,7 +11,17 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final, Self
 
-__all__ = ["MAX_SHARED_FIELDS", "AuditRecord", "Keys", "Picker", "is_text", "shared_keys", "unescape", "unescape_bytes"]
+__all__ = [
+    "MAX_SHARED_FIELDS",
+    "AuditRecord",
+    "Keys",
+    "Picker",
+    "ProcessPart",
+    "is_text",
+    "shared_keys",
+    "unescape",
+    "unescape_bytes",
+]
 
 # Printed by audit_log_untrustedstring: in quotes, or in hex when a byte is a quote, a blank or not printable ASCII.
 _TEXT_FIELDS: Final = frozenset(
@@ -74,18 +84,52 @@ class Keys(tuple[str, ...]):  # noqa: SLOT001 - a tuple cannot have slots of its
         return lambda values: take([*values, ""])
 
 
+class ProcessPart:
+    """The end of a SYSCALL record, which names the process: the same in all its records until it changes, read once.
+
+    `attributes` holds what has been made of it, by prefix.
+    """
+
+    __slots__ = ("_head", "_whole", "attributes", "keys", "values")
+
+    def __init__(self, keys: Keys, values: list[str]) -> None:
+        self.keys, self.values = keys, values
+        self.attributes: dict[str, dict[str, str | int | bool]] = {}
+        self._head = self._whole = keys
+
+    def keys_after(self, head: Keys) -> Keys:
+        """The keys of a whole record that begins with these; heads are nearly always the same object."""
+        if self._head is not head:
+            self._head, self._whole = head, shared_keys((*head, *self.keys))
+        return self._whole
+
+
 class AuditRecord:
-    """One audit record: `values` in the order of `keys`, unquoted and decoded; a name may occur twice."""
+    """One audit record: `values` in the order of `keys`, unquoted and decoded; a name may occur twice.
 
-    __slots__ = ("keys", "node", "serial", "time_ms", "type", "values")
+    Records with the same `process` were written about the same process in the same state. Only the values of records
+    that hold what a person typed (EXECVE, PROCTITLE, USER_*) may be changed; others share theirs.
+    """
 
-    def __init__(self, type: str, time_ms: int, serial: int, node: str, keys: Keys, values: list[str]) -> None:  # noqa: A002 - the field's own word
+    __slots__ = ("keys", "node", "process", "serial", "time_ms", "type", "values")
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - the field's own word
+        time_ms: int,
+        serial: int,
+        node: str,
+        keys: Keys,
+        values: list[str],
+        process: ProcessPart | None = None,
+    ) -> None:
         self.type = type
         self.time_ms = time_ms
         self.serial = serial
         self.node = node
         self.keys = keys
         self.values = values
+        self.process = process
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a field, or `default`."""
