@@ -8,6 +8,7 @@ cut there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class DuckdbQuery:
         """The state says how far the lake is complete; the catalog, which may be the same database, has the tables."""
         self._lake = LakeReader(catalog)
         self._hot = HotRows(log, state)
+        self.asked_at = 0.0  # time.monotonic() of the last question
         self._database = duckdb.connect(config={"memory_limit": memory_limit, "autoinstall_known_extensions": "false"})
 
     def close(self) -> None:
@@ -93,6 +95,7 @@ class DuckdbQuery:
         return sorted(self._rows(sources, org, ids), key=lambda row: str(row["metadata.uid"]))
 
     def _sources(self, selection: Selection) -> list[_Source]:
+        self.asked_at = time.monotonic()
         # This order keeps gaps out: see the module's docstring.
         complete, chunks = self._hot.refresh()
         plans = self._lake.plans()
@@ -156,11 +159,8 @@ _NOTHING = "(SELECT 0 AS class_uid, '' AS uid, 0 AS time WHERE FALSE)"
 
 def _source(class_uid: int, plan: Plan, complete: dict[int, int], chunks: Iterable[Chunk]) -> _Source:
     stored = plan.position.offsets
-    hot = [
-        chunk.since(max(stored.get(chunk.partition, 0), complete.get(chunk.partition, 0)))
-        for chunk in chunks
-        if chunk.class_uid == class_uid
-    ]
+    lacks = {partition: max(stored.get(partition, 0), complete.get(partition, 0)) for partition in {*stored, *complete}}
+    hot = [chunk.since(lacks).rows for chunk in chunks if chunk.class_uid == class_uid]
     return _Source(class_uid, plan, pa.concat_tables(hot) if hot else schema(class_uid).empty_table())
 
 

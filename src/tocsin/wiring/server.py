@@ -32,6 +32,7 @@ from tocsin.web.app import app as web_app
 from tocsin.wiring.chains import restore_chains
 from tocsin.wiring.clock import SystemClock
 from tocsin.wiring.first_start import open_server_state, server_key
+from tocsin.wiring.freshness import Freshness
 from tocsin.wiring.memory import spare_the_collector
 from tocsin.wiring.sources import READERS
 from tocsin.wiring.storage import Storage, open_storage
@@ -76,10 +77,15 @@ def _application(
     if "gateway" in roles:
         routes += _ingest(settings, engine, storage, appender, clock, ca_pem)
 
+    freshness = Freshness(storage.query)
+
     @asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:
         spare_the_collector()
+        if "api" in roles:
+            freshness.start()
         yield
+        freshness.stop()
         appender.close()
 
     if "api" not in roles:
