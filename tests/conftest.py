@@ -1,12 +1,16 @@
-"""What every test may use: the public data, and root."""
+"""What every test may use: the public data, root, and the kernel's audit."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from kernel_audit import kernel_audit_alone
+from tocsin.agent.control import AuditControl
 
 # The same properties, briefly in `make test` and for long in `make prove`.
 hypothesis.settings.register_profile("long", max_examples=10_000, deadline=None)
@@ -30,6 +34,13 @@ def public_data() -> Path:
     if not data.is_dir():
         _absent(f"public test data not found at {data}: set TOCSIN_TEST_DATA")
     return data
+
+
+@pytest.fixture
+def kernel_audit() -> Iterator[AuditControl]:
+    """The kernel's audit for one test alone, which must leave it as it found it."""
+    with kernel_audit_alone() as control:
+        yield control
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

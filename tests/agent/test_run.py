@@ -128,6 +128,31 @@ def test_what_happens_on_the_host_arrives_at_the_server(kernel_audit: AuditContr
     assert all(after.previous == before.hash() for before, after in pairwise(headers))
 
 
+def test_switching_the_audit_off_is_told_unless_the_agent_does_it(kernel_audit: AuditControl, tmp_path: Path) -> None:
+    """Somebody else's `auditctl -e 0` arrives; that the agent restores what it found is only counted."""
+    assert not kernel_audit.status().enabled
+    server, state = Server(), tmp_path / "state"
+    with server.listening():
+        with running(server, state):
+            subprocess.run(["auditctl", "-e", "0"], check=True, stdout=subprocess.DEVNULL)
+            _eventually(lambda: bool(_switched_off(server)))
+            kernel_audit.set(enabled=1)
+        assert len(_switched_off(server)) == 1
+        assert _report(state).counters["own"] == 1
+        assert server.headers[-1].not_kept == {"own": 1}
+    assert not kernel_audit.status().enabled
+
+
+def _switched_off(server: Server) -> list[Event]:
+    changes = _find(server, metadata__event_code="CONFIG_CHANGE")
+    return [
+        event
+        for event in changes
+        for record in event.records
+        if "audit_enabled" in record.keys and record.values[record.keys.index("audit_enabled")] == "0"
+    ]
+
+
 def test_beside_auditd_the_agent_listens_and_counts(kernel_audit: AuditControl, tmp_path: Path) -> None:
     """With auditd as the owner, its rules' events arrive, no rule is added, and serial gaps are counted."""
     folder = tmp_path / "auditd"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kernel_audit import kernel_audit_alone
 from tocsin.testing import Installation, installed, wait_for
 
 pytestmark = pytest.mark.root
@@ -59,7 +60,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """This host, watched by a whole installation."""
     folder = tmp_path_factory.mktemp("installation")
     (folder / "rules.yml").write_text(RULES)
-    with installed(folder, settings=f'rules = ["{folder / "rules.yml"}"]\n') as installation:
+    settings = f'rules = ["{folder / "rules.yml"}"]\n'
+    with kernel_audit_alone(), installed(folder, settings=settings) as installation:
         assert installation.greeting["agent"].startswith("on this host"), installation.greeting
         wait_for(installation.agent_is_healthy, 30, "a healthy agent")
         yield installation

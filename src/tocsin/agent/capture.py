@@ -41,7 +41,8 @@ class Capture:
         self._excluded_starts = tuple(exe[:-1] for exe in exclude.exe if exe.endswith("*"))
         self._excludes = bool(exclude.exe)
         self._own_pid = os.getpid()
-        self.excluded = 0
+        self._own_changes: set[tuple[str, str, str]] = set()
+        self.excluded = self.own = 0
 
     @property
     def serial_gaps(self) -> int:
@@ -73,6 +74,13 @@ class Capture:
         """The events that have waited long enough for more records."""
         return self._finished(self._reassembler.expire(now_ms))
 
+    def expect(self, own_changes: dict[str, tuple[int, int]]) -> None:
+        """Count what the kernel tells of these changes to its settings, new and old value, as the agent's own doing.
+
+        The kernel never records the system calls of its audit daemon: a change with a call is somebody else's.
+        """
+        self._own_changes = {(f"audit_{name}", str(new), str(old)) for name, (new, old) in own_changes.items()}
+
     def flush(self) -> list[Event]:
         """All events that wait; nothing more will come."""
         return self._finished(self._reassembler.flush())
@@ -84,6 +92,9 @@ class Capture:
 
     def _finish(self, whole: Sequence[AuditEvent], events: list[Event]) -> None:
         for audit_event in whole:
+            if self._own_changes and self._is_own_change(audit_event):
+                self.own += 1
+                continue
             event = map_event(audit_event)
             if self._is_excluded(event):
                 self.excluded += 1
@@ -101,6 +112,16 @@ class Capture:
             return False
         exe = str(values.get("process.file.path") or values.get("actor.process.file.path", ""))
         return exe in self._excluded_exes or exe.startswith(self._excluded_starts)
+
+    def _is_own_change(self, event: AuditEvent) -> bool:
+        record = event.records[0]
+        if record.type != "CONFIG_CHANGE" or len(event.records) > 1:
+            return False
+        for name, new, old in self._own_changes:
+            if (record.get(name), record.get("old")) == (new, old):
+                self._own_changes.remove((name, new, old))
+                return True
+        return False
 
     def _unreadable(self, kind: int, payload: bytes, error: InvalidRecord, now_ms: int) -> Event:
         self._health.count("unreadable")

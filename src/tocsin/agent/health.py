@@ -28,6 +28,7 @@ COUNTERS: Final = {
     "serial_gaps": "events that the kernel began and that never arrived",
     "backlog_wait_jiffies": "time that processes waited for the agent",
     "excluded": "events left out by the exclude settings",
+    "own": "the agent's own changes to the kernel's audit when it stops",
     "redacted": "secrets cut out of arguments",
     "spool_overflow": "events dropped because the spool was full",
     "refused": "events of batches that the server refused for good",

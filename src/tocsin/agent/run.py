@@ -102,6 +102,8 @@ class Agent:
             self._health.count("records", len(records))
             self._batcher.add(self._capture.take(records, _now_ms()))
             records = session.receiver.drain() if len(records) == session.receiver.slots else []
+        # Everything that has come is taken in: what is incomplete now is so by its nature.
+        self._batcher.add(self._capture.expire(_now_ms()))
         if self._batcher.due_in_s(online=self._shipper.online) <= 0:
             self._batcher.flush()
         if time.monotonic() - self._ticked_at >= TICK_S:
@@ -111,7 +113,6 @@ class Agent:
     def _tick(self, session: AuditSession) -> AuditSession:
         """What is done once a second, whatever happens."""
         self._ticked_at = time.monotonic()
-        self._batcher.add(self._capture.expire(_now_ms()))
         self._load_rules(session)
         status = session.control.status()
         self._count_losses(session, status)
@@ -129,6 +130,7 @@ class Agent:
         self._batcher.lose("kernel_lost", self._note("kernel_lost", status.lost))
         self._batcher.lose("serial_gaps", self._note("serial_gaps", self._capture.serial_gaps))
         self._batcher.lose("excluded", self._note("excluded", self._capture.excluded))
+        self._batcher.lose("own", self._note("own", self._capture.own))
         self._note("receive_overruns", session.receiver.overruns)
         self._note("redacted", self._redactor.count)
 
@@ -182,7 +184,7 @@ class Agent:
 
     def _finish(self, session: AuditSession) -> None:
         """Restore the kernel, take in what is on its way, and ship what the time allows."""
-        session.release()
+        self._capture.expect(session.release())
         deadline = time.monotonic() + DRAIN_AT_STOP_S
         while (records := session.receiver.receive(0.05)) and time.monotonic() < deadline:
             self._batcher.add(self._capture.take(records, _now_ms()))

@@ -140,16 +140,22 @@ class AuditSession:
         part.write_bytes(msgspec.json.encode(self._found))
         part.replace(self._file)
 
-    def release(self) -> None:
-        """Remove the agent's rules and restore the settings that were found; what is on its way still arrives."""
+    def release(self) -> dict[str, tuple[int, int]]:
+        """Remove the agent's rules and restore the settings that were found; what is on its way still arrives.
+
+        Returns the settings that this changes, new and old value: the kernel will tell of them.
+        """
         if self._found is None:
-            return
+            return {}
+        status = self.control.status()
+        own = {name: (value, getattr(status, name)) for name, value in self._found.settings.items()}
         with contextlib.suppress(KernelRefused):  # the configuration is locked
             self.control.set(**self._found.settings)
         for rule in reversed(self._found.added):
             with contextlib.suppress(KernelRefused):  # or somebody else has removed it
                 self.control.delete_rule(rule)
         self._found.added.clear()
+        return {name: change for name, change in own.items() if change[0] != change[1]}
 
     def stop(self) -> None:
         """Release, and give up ownership."""

@@ -16,7 +16,7 @@ __all__ = ["INTENTIONAL", "Coverage", "coverage"]
 _HOUR_MS = 3_600_000
 
 # What an agent left out because it was told to; everything else that was not kept is loss.
-INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded"})
+INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded", "own"})
 
 
 class Coverage(msgspec.Struct):

@@ -190,6 +190,20 @@ def test_opening_is_told_by_flags_and_outcome(flags: str, nametype: str, activit
     assert event.values["file.parent_folder"] == "/etc"
 
 
+def test_what_overlayfs_does_below_is_not_what_the_call_is_about() -> None:
+    """Records of a real overlay: to write to a file of the lower layer copies it up, under names that audit lacks."""
+    event = _one(
+        _call(257, "a0=ffffff9c a1=7f a2=441 a3=1b6"),
+        'CWD cwd="/"',
+        'PATH item=0 name="/mnt/m/" inode=3 dev=00:28 mode=040755 nametype=PARENT',
+        'PATH item=1 name="/mnt/m/f" inode=6 dev=00:28 mode=0100644 nametype=NORMAL',
+        "PATH item=2 name=(null) inode=3 dev=00:27 mode=040755 nametype=PARENT",
+        "PATH item=3 name=(null) nametype=CREATE",
+        "PATH item=4 name=(null) inode=13 dev=00:27 mode=0100644 nametype=CREATE",
+    )
+    assert (event.values["activity_id"], event.values["file.path"]) == (3, "/mnt/m/f")
+
+
 def test_name_below_an_unknown_folder_stays_relative() -> None:
     """With a folder given by descriptor, joining the working directory would name another file."""
     event = _one(_call(263, "a0=5 a1=7f a2=0 a3=0"), 'CWD cwd="/etc"', 'PATH item=0 name="shadow" nametype=DELETE')

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.agent.control import AuditControl
 from tocsin.normalize.auditd.parse import parse_line
 from tocsin.normalize.auditd.record import unescape
 
@@ -103,17 +104,17 @@ def _owner() -> int:
 
 
 @pytest.fixture
-def _kernel_rules() -> Iterator[None]:
+def _kernel_rules(kernel_audit: AuditControl) -> Iterator[None]:
     """Our rules beside whatever rules there are; the kernel's audit is left as it was found."""
-    if _owner():
+    found = kernel_audit.status()
+    if found.pid:
         pytest.skip("another program owns the kernel's audit")
-    was_enabled = "enabled 0" not in _auditctl("-s")
     for rule in RULES:
         _auditctl(*rule.split())
     yield
     for rule in RULES:
         _auditctl(*rule.replace("-a always", "-d always", 1).split())
-    _auditctl("-e", str(int(was_enabled)))
+    kernel_audit.set(enabled=found.enabled, backlog_limit=found.backlog_limit, failure=found.failure)
 
 
 def _run_auditd(folder: Path, log: Path, form: str) -> subprocess.Popen[bytes]:

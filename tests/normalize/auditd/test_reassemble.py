@@ -89,6 +89,16 @@ def test_timeout_goes_by_record_time() -> None:
     assert _shapes(reassembler.expire(5001)) == [(2, 1)]
 
 
+def test_a_live_caller_gets_lone_records_soon() -> None:
+    """What nothing says to be part of a system call is given by the clock; what is part of one waits for its end."""
+    reassembler = Reassembler()
+    assert _run(reassembler, [_record("ANOM_ABEND", 1), _record("SYSCALL", 2), _record("CONFIG_CHANGE", 3)]) == []
+    assert reassembler.expire(1100) == []
+    assert _shapes(reassembler.expire(1400)) == [(1, 1), (3, 1)]
+    assert reassembler.pending == 1
+    assert _shapes(reassembler.expire(3100)) == [(2, 1)]
+
+
 def test_clock_set_back_does_not_hold_events() -> None:
     """After the clock is set back, what was stamped before it is given all the same."""
     reassembler = Reassembler(timeout_ms=2000)

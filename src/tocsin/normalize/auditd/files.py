@@ -46,9 +46,13 @@ _AT_FDCWD: Final = frozenset({"ffffff9c", "ffffffffffffff9c"})
 
 
 def paths(event: AuditEvent) -> list[AuditRecord]:
-    """The PATH records of an event that name what it is about, not the folder that holds it."""
-    named = [record for record in event.records if record.type == "PATH"]
-    return [record for record in named if _nametype(record) != "PARENT"] or named
+    """The PATH records of an event that name what it is about, not the folder that holds it.
+
+    Of a file system above another one, overlayfs for one, the kernel also tells what is done below, which has no name.
+    """
+    found = [record for record in event.records if record.type == "PATH"]
+    meant = [record for record in found if _nametype(record) != "PARENT"] or found
+    return [record for record in meant if present(record.get("name"))] or meant
 
 
 def working_directory(event: AuditEvent) -> str:

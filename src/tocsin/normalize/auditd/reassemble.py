@@ -27,6 +27,8 @@ __all__ = ["AuditEvent", "Reassembler"]
 _SERIALS: Final = 2**32
 _FARTHEST_GAP: Final = 2**24  # a jump beyond it is another boot, or the serial was set back
 _REORDER_EVENTS: Final = 2  # an event waits for its late records until so many have begun after it
+_LONE_MS: Final = 250
+_OF_CALLS: Final = frozenset({"SYSCALL", "EXECVE", "PATH", "CWD", "SOCKADDR"})
 _NOTHING: Final[tuple[AuditEvent, ...]] = ()
 
 
@@ -98,7 +100,10 @@ class Reassembler:
         return node.end(stamp) if node else _NOTHING
 
     def expire(self, time_ms: int) -> list[AuditEvent]:
-        """Give the events that are older than the timeout at this time, by the clock that stamps the records."""
+        """Give the events that are older than the timeout at this time, by the clock that stamps the records.
+
+        Sooner, those of which nothing says that a system call is behind them: what would follow comes at once.
+        """
         return [event for node in self._nodes.values() for event in node.expire(time_ms)]
 
     def flush(self) -> list[AuditEvent]:
@@ -150,7 +155,15 @@ class _Node:
         return self._give_old(time_ms, self.begun)
 
     def expire(self, time_ms: int) -> list[AuditEvent]:
-        return self._give_old(time_ms, self.begun + _REORDER_EVENTS)
+        old = self._give_old(time_ms, self.begun + _REORDER_EVENTS)
+        lone = [
+            stamp
+            for stamp, event in self.pending.items()
+            if len(event.records) == 1
+            and event.records[0].type not in _OF_CALLS
+            and abs(time_ms - event.time_ms) > min(_LONE_MS, self.timeout_ms)
+        ]
+        return [*old, *map(self.pending.pop, lone)]
 
     def _give_old(self, time_ms: int, begun: int) -> list[AuditEvent]:
         expired = []
