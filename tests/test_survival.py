@@ -53,6 +53,7 @@ def found(house: House, class_uid: int) -> Counter[object]:
     return Counter(row["message"] for row in house.query().events(selection))
 
 
+@pytest.mark.slow
 def test_no_acknowledged_batch_is_lost_or_doubled(house: House) -> None:
     """After every round of kills each acknowledged batch is found once, in files and hot rows together."""
     chance = random.Random()  # noqa: S311 -- moments, not secrets

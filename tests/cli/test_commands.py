@@ -74,6 +74,7 @@ def test_rules_run_finds_and_check_names_file_and_line(tmp_path: Path) -> None:
     assert f"{bad}:6: error: " in checked.stdout
 
 
+@pytest.mark.slow
 def test_lines_sent_with_a_token_are_searched(tmp_path: Path) -> None:
     """A program gets a token on the server, sends lines, and finds them by SQL."""
     with installed(tmp_path, "--no-agent") as installation:

@@ -33,9 +33,10 @@ from tocsin.state.engine import open_state
 from tocsin.testing import Receiver, free_port, wait_for
 from tocsin.wiring.first_start import make_enrolment_token
 
-ROUNDS = int(os.environ.get("TOCSIN_KILL_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("TOCSIN_KILL_ROUNDS", "4"))
 EVENTS_PER_BATCH = 20
 ALERT_EVERY = 50
+WITHIN_S = 180.0
 RULE = """
 title: A marked command
 id: 22222222-0000-4000-8000-000000000001
@@ -155,7 +156,8 @@ def _alerts(data_dir: Path) -> list[tuple[str, int]]:
         return state.execute("SELECT title, event_count FROM alert").fetchall()
 
 
-@pytest.mark.timeout(60 + 30 * ROUNDS)
+@pytest.mark.slow
+@pytest.mark.timeout(600 + 60 * ROUNDS)
 def test_nothing_is_missing_or_double_after_kills(tmp_path: Path) -> None:
     """After kills at random moments every event is stored once, every alert is there once, every webhook came."""
     rng = random.Random(7)  # noqa: S311 -- repeatable moments
@@ -168,11 +170,13 @@ def test_nothing_is_missing_or_double_after_kills(tmp_path: Path) -> None:
             time.sleep(rng.uniform(0.3, 3.0))
             server.kill()
             server.start()
-        agent.finish(within_s=60)
-        wait_for(lambda: _taken(server.data_dir), 60, "detector and lake at the log's end")
+        agent.finish(within_s=WITHIN_S)
+        wait_for(lambda: _taken(server.data_dir), WITHIN_S, "detector and lake at the log's end")
         stored = _stored(server.data_dir)
         marked = [command for command in agent.commands if command.startswith("marked")]
-        wait_for(lambda: len({one.data["alert"]["id"] for one in receiver.received}) == len(marked), 60, "all webhooks")
+        wait_for(
+            lambda: len({one.data["alert"]["id"] for one in receiver.received}) == len(marked), WITHIN_S, "all webhooks"
+        )
         server.close()
     assert len(agent.commands) > 100 * ROUNDS
     assert stored == Counter(agent.commands)
