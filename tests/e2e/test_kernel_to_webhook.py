@@ -90,7 +90,7 @@ def _add_user() -> None:
 @pytest.mark.parametrize(
     ("number", "act"),
     [(1, _run_a_command), (2, _connect), (3, _write_cron), (4, _add_user)],
-    ids=str,
+    ids=["command", "connection", "file", "account"],
 )
 def test_activity_becomes_an_alert_with_its_evidence(host: Installation, number: int, act: Callable[[], None]) -> None:
     """A command, a connection, a watched file and a new user each arrive as an alert that holds the event."""
