@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from tocsin.state.engine import open_state, reading
+from tocsin.state.engine import NEWEST, open_state, reading
 from tocsin.state.tables import METADATA, org
 
 
@@ -29,6 +31,14 @@ def test_the_migrations_give_the_declared_tables(state: sa.Engine) -> None:
     with reading(state) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, METADATA) == []
+
+
+def test_the_newest_migration_is_known(state: sa.Engine) -> None:
+    """A process that finds this revision does not look for migrations."""
+    folder = Path(str(resources.files("tocsin"))) / "state" / "migrations"
+    assert ScriptDirectory(str(folder)).get_current_head() == NEWEST
+    with reading(state) as connection:
+        assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == NEWEST
 
 
 def test_sqlite_is_durable_and_waits_for_others(state: sa.Engine) -> None:
@@ -71,6 +81,8 @@ def test_read_then_write_transactions_take_turns(state: sa.Engine) -> None:
 
 def test_several_processes_may_start_at_once(tmp_path: Path) -> None:
     """Processes that find no tables at the same moment all end up with a migrated state."""
-    code = f"from tocsin.state.engine import open_state; open_state('sqlite:///{tmp_path / 'state.db'}').dispose()"
+    code = (
+        f"from tocsin.state.engine import NEWEST, open_state; open_state('sqlite:///{tmp_path / 'state.db'}').dispose()"
+    )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
