@@ -82,7 +82,7 @@ def test_read_then_write_transactions_take_turns(state: sa.Engine) -> None:
 def test_several_processes_may_start_at_once(tmp_path: Path) -> None:
     """Processes that find no tables at the same moment all end up with a migrated state."""
     code = (
-        f"from tocsin.state.engine import NEWEST, open_state; open_state('sqlite:///{tmp_path / 'state.db'}').dispose()"
+        f"from tocsin.state.engine import open_state; open_state('sqlite:///{tmp_path / 'state.db'}').dispose()"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
