@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import os
 import platform
 import socket
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +26,7 @@ __all__ = ["enroll", "host_facts"]
 OK: Final = 200
 FORBIDDEN: Final = {401, 403}
 SERVER_ERROR: Final = 500
+FINGERPRINT: Final = "@sha256:"
 
 
 class _Enrolled(msgspec.Struct):
@@ -34,13 +38,18 @@ class _Enrolled(msgspec.Struct):
 def enroll(server: str, token: str, state_dir: Path, ca: str = "") -> Identity:
     """Register this host's key and keep the answer in the state folder.
 
-    `ca` is the authority to trust for this first request, as the server's own is only learnt from the answer.
+    `ca` is the authority to trust for this first request, as the server's own is only learnt from the answer. A token
+    that ends in the authority's fingerprint, TOKEN@sha256:HEX, needs none: the authority is fetched from the server,
+    and the token is only sent to a server with a certificate of the authority that has this fingerprint.
 
     Raises:
-        NotAllowed: the token is unknown, expired or used.
+        NotAllowed: the token is unknown, expired or used, or the server's authority is not the one of the token.
         TryLater: the server does not answer, or not now.
         InvalidSetting: the URL is not a Tocsin server's.
     """
+    token, named, expected = token.partition(FINGERPRINT)
+    if named and not ca:
+        ca = _known_authority(server, expected)
     key = make_key(state_dir)
     body = {
         "token": token,
@@ -55,6 +64,27 @@ def enroll(server: str, token: str, state_dir: Path, ca: str = "") -> Identity:
     identity = Identity(server, enrolled.org, enrolled.agent_id, enrolled.ca)
     save_identity(state_dir, identity)
     return identity
+
+
+def _known_authority(server: str, expected: str) -> str:
+    """The server's authority, taken from whoever answers, if it has the fingerprint."""
+    if not server.startswith("https:"):
+        raise InvalidSetting(f"the token is for a server with a certificate: {server} must begin with https://")
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    transport = Transport(server, context=anybody)
+    answer = transport.fetch("/ingest/ca")
+    transport.close()
+    try:
+        pem = answer.body.decode("ascii")
+        found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    except ValueError as error:
+        raise InvalidSetting(f"{server} has no authority to show: {answer.status} {answer.detail}".rstrip()) from error
+    if not hmac.compare_digest(found, expected.lower()):
+        raise NotAllowed(
+            f"{server} shows an authority that is not the token's: {found}; somebody else may be answering"
+        )
+    return pem
 
 
 def _enrolled(answer: Answer, server: str) -> _Enrolled:

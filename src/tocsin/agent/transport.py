@@ -38,10 +38,18 @@ class Answer(msgspec.Struct, frozen=True):
 class Transport:
     """Sends requests one after another; used by one thread."""
 
-    def __init__(self, server: str, ca: str = "") -> None:
+    def __init__(self, server: str, ca: str = "", *, context: ssl.SSLContext | None = None) -> None:
         self._url = _checked(server)
-        self._context = _tls_context(ca) if self._url.scheme == "https" else None
+        self._context = (context or _tls_context(ca)) if self._url.scheme == "https" else None
         self._connection: http.client.HTTPConnection | None = None
+
+    def fetch(self, path: str) -> Answer:
+        """Ask and wait for the answer, whatever its status.
+
+        Raises:
+            Unreachable: no answer came.
+        """
+        return self._request("GET", path, b"", {})
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Send and wait for the answer, whatever its status.
@@ -49,11 +57,20 @@ class Transport:
         Raises:
             Unreachable: no answer came; the server may or may not have taken the body.
         """
+        return self._request("POST", path, body, headers)
+
+    def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         connection = self._connection or self._connect()
         try:
-            connection.request("POST", self._url.path.rstrip("/") + path, body, headers)
+            connection.request(method, self._url.path.rstrip("/") + path, body, headers)
             response = connection.getresponse()
             answer = Answer(response.status, response.read(LONGEST_ANSWER), _seconds(response.getheader("Retry-After")))
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise Unreachable(
+                f"{self._url.geturl()} is not to be trusted: {error.verify_message or error}; enrol with the whole "
+                "token that `tocsin agent token` prints there, or name its authority with --ca FILE"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(f"{self._url.geturl()} did not answer: {_reason(error)}") from error

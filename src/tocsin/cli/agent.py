@@ -41,11 +41,13 @@ def token(
 ) -> None:
     """Make a token that lets a host enrol, and print the command to run there."""
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import make_enrolment_token, open_server_state
+    from tocsin.wiring.first_start import make_enrolment_token, open_server_state, with_fingerprint
 
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()
-    made = make_enrolment_token(open_server_state(settings, now), settings.org, uses=uses, hours=hours, now_ms=now)
+    engine = open_server_state(settings, now)
+    token = make_enrolment_token(engine, settings.org, uses=uses, hours=hours, now_ms=now)
+    made = with_fingerprint(token, settings)
     if as_json:
         typer.echo(json.dumps({"token": made, "server": settings.url, "uses": uses, "hours": hours}))
     else:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["ensure_certificate"]
+__all__ = ["ensure_certificate", "fingerprint"]
 
 _CA_YEARS, _SERVER_DAYS, _RENEW_DAYS = 10, 397, 30
 
@@ -30,6 +30,12 @@ def ensure_certificate(folder: Path, names: list[str]) -> tuple[Path, Path, str]
     if not _still_good(chain, wanted):
         _issue(chain, key, wanted, ca_key, ca)
     return chain, key, ca.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the authority's certificate in hex, by which a host knows it before it trusts it; empty if none."""
+    file = folder / "ca.pem"
+    return x509.load_pem_x509_certificate(file.read_bytes()).fingerprint(hashes.SHA256()).hex() if file.exists() else ""
 
 
 def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:

@@ -17,7 +17,7 @@ from tocsin.ingest.body import TooLarge, inflate, read_body
 from tocsin.ingest.gateway import Gateway
 from tocsin.ingest.inlet import Inlet
 from tocsin.ingest.senders import Enrolment, Senders, enroll
-from tocsin.model.errors import BadInput, BadSignature, ChainBroken, NotAllowed, TocsinError, TryLater
+from tocsin.model.errors import BadInput, BadSignature, ChainBroken, NotAllowed, NotFound, TocsinError, TryLater
 from tocsin.model.wire import MAX_BODY_BYTES
 from tocsin.ports import Clock
 from tocsin.state.tables import agent
@@ -32,6 +32,7 @@ _STATUS: list[tuple[type[TocsinError], int]] = [
     (BadSignature, 401),
     (ChainBroken, 409),
     (NotAllowed, 403),
+    (NotFound, 404),
     (BadInput, 400),
     (TryLater, 503),
 ]
@@ -76,6 +77,13 @@ def ingest_routes(
         _log.info("agent enrolled", org=org, agent=uid, hostname=enrolment.hostname)
         return {"org": org, "agent_id": uid, "ca": ca_pem}
 
+    async def authority(request: Request) -> Response:
+        """For who checks it by its fingerprint; nothing secret is in it."""
+        del request
+        if not ca_pem:
+            return _problem(NotFound("this server has no certificate authority of its own: it is not served over TLS"))
+        return Response(ca_pem, media_type="application/x-pem-file")
+
     async def health(request: Request) -> dict[str, str]:
         body = await read_body(request, _MAX_SMALL_BYTES)
         org, uid = request.headers.get("tocsin-org", ""), request.headers.get("tocsin-agent", "")
@@ -90,6 +98,7 @@ def ingest_routes(
         Route("/ingest/batch", _answer(batch), methods=["POST"]),
         Route("/ingest/events", _answer(events), methods=["POST"]),
         Route("/ingest/enroll", _answer(enrol), methods=["POST"]),
+        Route("/ingest/ca", authority, methods=["GET"]),
         Route("/ingest/health", _answer(health), methods=["POST"]),
     ]
 

@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tocsin.alert.channels import set_webhook
 from tocsin.config import Settings
+from tocsin.ingest.authority import fingerprint
 from tocsin.ingest.senders import hash_token
 from tocsin.model.errors import OutOfSpace
 from tocsin.state.engine import open_state
 from tocsin.state.tables import enrolment_token, org
 
-__all__ = ["make_enrolment_token", "open_server_state", "server_key"]
+__all__ = ["make_enrolment_token", "open_server_state", "server_key", "with_fingerprint"]
 
 _HOUR_MS = 3_600_000
 
@@ -55,7 +56,10 @@ def server_key(data_dir: Path) -> Ed25519PrivateKey:
 
 
 def make_enrolment_token(engine: sa.Engine, org_id: str, *, uses: int, hours: int, now_ms: int) -> str:
-    """A token with which that many hosts may enrol until it expires; only its hash is kept."""
+    """A token with which that many hosts may enrol until it expires; only its hash is kept.
+
+    With the fingerprint of this server's authority behind it, see `with_fingerprint`, a host needs nothing else.
+    """
     token = secrets.token_urlsafe(24)
     row = {
         "token_hash": hash_token(token),
@@ -67,3 +71,9 @@ def make_enrolment_token(engine: sa.Engine, org_id: str, *, uses: int, hours: in
     with engine.begin() as connection:
         connection.execute(sa.insert(enrolment_token).values(row))
     return token
+
+
+def with_fingerprint(token: str, settings: Settings) -> str:
+    """The token as a person gives it to a host: over TLS with the fingerprint of the authority to trust."""
+    known = "" if settings.loopback else fingerprint(settings.data_dir / "tls")
+    return f"{token}@sha256:{known}" if known else token

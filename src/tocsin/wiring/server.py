@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 import structlog
@@ -43,6 +44,11 @@ _log = structlog.get_logger(__name__)
 _GRACE_S = 3
 
 
+def _names(settings: Settings) -> list[str]:
+    """What the certificate must say: the address listened on, and the name that agents and people use."""
+    return list({settings.host, urlsplit(settings.url).hostname or settings.host})
+
+
 def run(settings: Settings, roles: set[str]) -> None:
     """Serve until SIGTERM or SIGINT."""
     clock = SystemClock()
@@ -50,7 +56,7 @@ def run(settings: Settings, roles: set[str]) -> None:
     storage = open_storage(settings, engine)
     certificate, key, ca_pem = None, None, ""
     if not settings.loopback:
-        certificate, key, ca_pem = ensure_certificate(settings.data_dir / "tls", [settings.host])
+        certificate, key, ca_pem = ensure_certificate(settings.data_dir / "tls", _names(settings))
     application = _application(settings, engine, storage, clock, roles, ca_pem)
     _log.info("listening", url=settings.url, roles=sorted(roles))
     uvicorn.run(
