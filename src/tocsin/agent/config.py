@@ -37,7 +37,7 @@ class AuditSettings:
     backlog_wait_jiffies: int = 60  # how long a process waits, then its record is lost: 0.24 s at 250 Hz
     receive_buffer_bytes: int = 8 << 20
     coalesce_ms: int = 20  # after the first record, wait for more to read them all at once
-    coalesce_busy_ms: int = 60  # the same while many come: cheaper, though fewer processes are still there then
+    coalesce_busy_ms: int = 70  # the same while many come: cheaper, though fewer processes are still there then
 
 
 @dataclass(frozen=True, slots=True)

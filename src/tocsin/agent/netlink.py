@@ -165,7 +165,7 @@ class Coalesce:
     """
 
     calm_s: float = 0.02
-    busy_s: float = 0.06
+    busy_s: float = 0.07
 
 
 CALMLY: Final = Coalesce()
@@ -181,7 +181,7 @@ class AuditReceiver:
         self.owner = owner
         self.slots = slots
         self.overruns = 0
-        self._socket, self._coalesce, self._pause_s = sock, coalesce, coalesce.calm_s
+        self._socket, self._coalesce, self._busy = sock, coalesce, False
         self._ring = _Ring(slots)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._early: list[Record] = []
@@ -223,12 +223,18 @@ class AuditReceiver:
         if self._early:
             early, self._early = self._early, []
             return early
-        if not self._poll.poll(timeout_s * 1000):
+        # While many come, the first of them is not waited for: an awakening costs as much as ten records.
+        if not self._busy and not self._poll.poll(timeout_s * 1000):
             return []
-        time.sleep(self._pause_s)
+        time.sleep(self.pause_s)
         records = self.drain()
-        self._pause_s = self._coalesce.busy_s if len(records) >= BUSY_RECORDS else self._coalesce.calm_s
+        self._busy = len(records) >= BUSY_RECORDS
         return records
+
+    @property
+    def pause_s(self) -> float:
+        """How long records gather before they are read next."""
+        return self._coalesce.busy_s if self._busy else self._coalesce.calm_s
 
     def drain(self) -> list[Record]:
         """What has arrived already, up to one ring, without waiting."""

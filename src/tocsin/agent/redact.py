@@ -134,7 +134,8 @@ def _secret(match: re.Match[str]) -> str:
 
 def _texts(event: Event) -> list[str]:
     values = event.values
-    texts = [str(values[path]) for path in _COMMAND_PATHS if path in values]
+    has_command = not values.keys().isdisjoint(_COMMAND_PATHS)
+    texts = [str(values[path]) for path in _COMMAND_PATHS if path in values] if has_command else []
     for record in event.records:
         kind = record.type
         if kind not in _TYPED:

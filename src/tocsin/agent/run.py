@@ -104,7 +104,8 @@ class Agent:
             records = session.receiver.drain() if len(records) == session.receiver.slots else []
         # Everything that has come is taken in: what is incomplete now is so by its nature.
         self._batcher.add(self._capture.expire(_now_ms()))
-        if self._batcher.due_in_s(online=self._shipper.online) <= 0:
+        # At the awakening that is nearest to when the batch is due, be it a little early.
+        if self._batcher.due_in_s(online=self._shipper.online) <= session.receiver.pause_s / 2:
             self._batcher.flush()
         if time.monotonic() - self._ticked_at >= TICK_S:
             return self._tick(session)

@@ -13,7 +13,7 @@ from tocsin.normalize.auditd.record import AuditRecord, Keys, Picker
 __all__ = ["acting_process", "file_values", "integer", "join_path", "present"]
 
 # In the order in which _process_values takes them; the names are those of audit's fields.
-_FIELDS: Final = ("ppid", "pid", "auid", "uid", "euid", "egid", "tty", "ses", "comm", "exe", "UID")
+_FIELDS: Final = ("pid", "ppid", "auid", "uid", "euid", "egid", "tty", "ses", "comm", "exe", "UID")
 _NOTHING: Final = frozenset({"", "?", "(none)", "(null)"})
 _MAX_DIGITS: Final = 18  # more may not fit 64 bits
 _REGULAR_FILE: Final = 1
@@ -33,11 +33,11 @@ def acting_process(record: AuditRecord, prefix: str) -> dict[str, Value]:
     """
     process = record.process
     if process is None:
-        return _cached_values(prefix, _picker(record.keys)(record.values))
+        return _process_values(prefix, *_picker(record.keys)(record.values))
     values = process.attributes.get(prefix)
     if values is None:
-        fields = _picker(process.keys)(process.values)
-        values = process.attributes[prefix] = _process_values(prefix, fields)
+        values = _process_values(prefix, *_picker(process.keys)(process.values))
+        process.attributes[prefix] = values
     return values
 
 
@@ -49,17 +49,18 @@ def _picker(keys: Keys) -> Picker:
     return picker
 
 
+def _process_values(prefix: str, pid: str, *others: str) -> dict[str, Value]:
+    number = integer(pid)
+    if number is None:
+        return _EVERY_EVENT | _login_values(others[1])
+    return _other_values(prefix, others) | {f"{prefix}.pid": number}
+
+
 @lru_cache(maxsize=1024)
-def _cached_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
-    return _process_values(prefix, fields)
-
-
-def _process_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
-    ppid, pid, auid, uid, euid, egid, tty, ses, comm, exe, user = fields
+def _other_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
+    """Without its id: programs that one process starts again and again differ in nothing else."""
+    ppid, auid, uid, euid, egid, tty, ses, comm, exe, user = fields
     values: dict[str, Value] = dict(_EVERY_EVENT)
-    if integer(pid) is None:
-        return values | _login_values(auid)
-    _set_integer(values, f"{prefix}.pid", pid)
     _set_integer(values, f"{prefix}.parent_process.pid", ppid)
     if present(comm):
         values[f"{prefix}.name"] = comm

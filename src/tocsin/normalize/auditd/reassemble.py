@@ -155,6 +155,8 @@ class _Node:
         return self._give_old(time_ms, self.begun)
 
     def expire(self, time_ms: int) -> list[AuditEvent]:
+        if not self.pending:
+            return []
         old = self._give_old(time_ms, self.begun + _REORDER_EVENTS)
         lone = [
             stamp
