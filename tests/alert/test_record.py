@@ -12,6 +12,7 @@ from tocsin.alert.change import close
 from tocsin.alert.channels import set_webhook
 from tocsin.alert.read import Filter, evidence, page, show
 from tocsin.alert.record import UIDS_KEPT, record
+from tocsin.metrics import ALERTS
 from tocsin.model.finding import EVIDENCE_KEPT, Finding
 from tocsin.state.tables import alert, alert_event, outbox
 
@@ -56,6 +57,22 @@ def test_findings_of_one_rule_group_and_window_are_one_alert(engine: sa.Engine) 
         shell = found["Shell started by a web server"]
         assert (shell.first_event_at, shell.last_event_at) == (START, START + 41_000)
         assert [item.time for item in evidence(connection, ORG, shell.id)] == [START, START + 41_000]
+
+
+def test_alerts_are_counted_when_they_are_committed(engine: sa.Engine) -> None:
+    """A transaction that is rolled back counts nothing; the one that is committed, each alert once."""
+    findings = sample_intrusion.findings(START)
+    before = _counted()
+    with engine.connect() as connection:
+        record(connection, findings, START)
+        connection.rollback()
+    assert _counted() == before
+    _recorded(engine, findings)
+    assert _counted() == before + 8
+
+
+def _counted() -> float:
+    return sum(s.value for metric in ALERTS.collect() for s in metric.samples if s.name == "tocsin_alerts_total")
 
 
 def test_a_replay_adds_nothing(engine: sa.Engine) -> None:

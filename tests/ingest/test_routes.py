@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING
 import msgspec
 import sqlalchemy as sa
 
+from tocsin import metrics
 from tocsin.model import wire
 from tocsin.model.event import Event, nest
 from tocsin.state.engine import reading
 from tocsin.state.tables import agent
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter
+
     from ingest.conftest import Sender, Server
 
 LAUNCH = Event(1007, {"time": 1_700_000_000_000, "activity_id": 1, "process.name": "id"})
 KEY = {"Authorization": "Bearer let-me-in"}
+
+
+def sampled(counter: Counter) -> float:
+    """How far the counter has come."""
+    return next(sample.value for metric in counter.collect() for sample in metric.samples)
 
 
 def test_a_batch_is_in_the_log_when_it_is_acknowledged(server: Server, sender: Sender) -> None:
@@ -47,10 +55,13 @@ def test_a_missing_sequence_is_taken_as_a_gap(server: Server, sender: Sender) ->
 
 
 def test_a_dropped_batch_keeps_its_place(server: Server, sender: Sender) -> None:
-    """A tombstone is taken like its batch would have been, and the chain goes on."""
+    """A tombstone is taken like its batch would have been, its events count as not kept, and the chain goes on."""
+    admitted, lost = metrics.EVENTS_ADMITTED, metrics.EVENTS_NOT_KEPT.labels("dropped", "false")
+    before = sampled(admitted), sampled(lost)
     dropped = wire.tombstone(sender.seal(LAUNCH, LAUNCH), sender.key)
     for payload in (dropped, sender.seal(LAUNCH)):
         assert server.client.post("/ingest/batch", content=payload).status_code == 200
+    assert (sampled(admitted), sampled(lost)) == (before[0] + 1, before[1] + 2)
     assert [wire.decode_envelope(entry.payload)[1].rows for entry in server.entries()] == [2, 1]
 
 

@@ -97,6 +97,11 @@ def _insert_alerts(connection: sa.Connection, new: dict[str, list[Finding]], now
     rows = [_alert_row(key, found, now_ms) for key, found in new.items()]
     if rows:
         connection.execute(sa.insert(alert), rows)
+        # A transaction that is rolled back opens no alerts.
+        sa.event.listen(connection, "commit", lambda _connection: _count(rows), once=True)
+
+
+def _count(rows: list[dict[str, object]]) -> None:
     for row in rows:
         ALERTS.labels(row["level"]).inc()
 

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from tocsin.state.tables import agent, ledger
 
-__all__ = ["INTENTIONAL", "Coverage", "coverage"]
+__all__ = ["DROPPED", "INTENTIONAL", "Coverage", "coverage"]
 
 _HOUR_MS = 3_600_000
 
 # What an agent left out because it was told to; everything else that was not kept is loss.
 INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded", "own"})
+DROPPED = "dropped"  # the rows of a batch of which only the tombstone came
 
 
 class Coverage(msgspec.Struct):
@@ -72,7 +73,7 @@ def _add(hour: Coverage, row: sa.Row[Any], before: sa.Row[Any] | None) -> None:
     hour.batches += 1
     counts = Counter(row.not_kept)
     if row.tombstone:
-        counts["dropped"] += row.rows
+        counts[DROPPED] += row.rows
     else:
         hour.events += row.rows
     hour.not_kept = dict(Counter(hour.not_kept) + counts)

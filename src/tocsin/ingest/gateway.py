@@ -10,7 +10,7 @@ from tocsin import metrics
 from tocsin.columnar.check import check as check_batch
 from tocsin.ingest.appender import Appender
 from tocsin.ingest.chain import Admission, Chains
-from tocsin.ingest.coverage import INTENTIONAL
+from tocsin.ingest.coverage import DROPPED, INTENTIONAL
 from tocsin.ingest.dead_letters import DeadLetters
 from tocsin.ingest.senders import Senders
 from tocsin.model import wire
@@ -66,7 +66,7 @@ class Gateway:
                 check_batch(header, wire.decode_body(envelope, header))
             await self._appender.append(self._entry(payload, header))
             self._chains.advance(header)
-            self._count(header, admission)
+            self._count(header, admission, dropped=not envelope.body and header.rows > 0)
         last = self._chains.last(header.org, header.agent)
         following = last.sequence + 1 if last else header.sequence + 1
         return Receipt(header.epoch, following, admission is Admission.KNOWN)
@@ -76,9 +76,12 @@ class Gateway:
         return NewEntry(header.org, header.origin, header.epoch, header.sequence, now, payload)
 
     @staticmethod
-    def _count(header: BatchHeader, admission: Admission) -> None:
+    def _count(header: BatchHeader, admission: Admission, *, dropped: bool) -> None:
         metrics.BATCHES_ADMITTED.inc()
-        metrics.EVENTS_ADMITTED.inc(header.rows)
+        if dropped:
+            metrics.EVENTS_NOT_KEPT.labels(DROPPED, "false").inc(header.rows)
+        else:
+            metrics.EVENTS_ADMITTED.inc(header.rows)
         if admission is Admission.GAP:
             metrics.CHAIN_GAPS.inc()
         for reason, count in header.not_kept.items():
