@@ -12,7 +12,7 @@ from tocsin.columnar.frame import Frame, frames
 from tocsin.detect.engine import Engine
 from tocsin.model.event import Event, Json, RefusedLine
 from tocsin.model.finding import Finding
-from tocsin.model.wire import BatchHeader, encode_sections
+from tocsin.model.wire import BatchHeader, encode_sections, expand
 from tocsin.normalize.lines import read_json_lines
 from tocsin.ports import LogEntry
 
@@ -43,4 +43,7 @@ def frames_of(events: Sequence[Event], *, org: str, origin: str, sequence: int =
     """The frames of one batch of events from one origin."""
     header = BatchHeader(1, org, origin, "", 0, sequence, b"", 0, 1, len(events), {}, 0, b"")
     entry = LogEntry(0, sequence, org, origin, 0, sequence, 0, b"")
-    return frames([(entry, header, encode_sections(events))])
+    sections = encode_sections(events)
+    for section in sections:
+        expand(section)
+    return frames([(entry, header, sections)])

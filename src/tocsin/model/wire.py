@@ -41,6 +41,7 @@ __all__ = [
     "decode_envelope",
     "decode_events",
     "encode_sections",
+    "expand",
     "seal",
     "tombstone",
     "verify",
@@ -369,7 +370,7 @@ def decode_body(envelope: Envelope, header: BatchHeader) -> list[Section]:
         raise InvalidBatch(f"the batch's body cannot be read: {error}") from error
     for section in sections:
         _check(section)
-        _expand(section)
+        expand(section)
     return sections
 
 
@@ -425,7 +426,8 @@ def _sound_records(records: RecordColumns, rows: int) -> bool:
     return records.values.count(_RECORD_END.encode()) == max(values - 1, 0)
 
 
-def _expand(section: Section) -> None:
+def expand(section: Section) -> None:
+    """Make columns over all rows of the shared ones, as readers of sections expect; `decode_body` has done it."""
     if not section.shared:
         return
     shared_of = array.array("H", section.shared_of)
