@@ -1,4 +1,4 @@
-"""Where this server keeps events: the log, the lake and the query over both, on the adapters that the settings name."""
+"""What a process that answers questions needs: the log, and the query over lake and log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tocsin.adapters.duckdb_query import DuckdbQuery
-from tocsin.adapters.iceberg import IcebergLake
-from tocsin.adapters.sqlite_log import SqliteLog
 from tocsin.config import Settings
 from tocsin.ports import EventLog
+from tocsin.wiring.event_log import open_log
 
-__all__ = ["Storage", "open_lake", "open_log", "open_storage"]
+__all__ = ["Storage", "open_storage"]
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,6 @@ class Storage:
         """Close both."""
         self.query.close()
         self.log.close()
-
-
-def open_log(settings: Settings) -> EventLog:
-    """The log of batches."""
-    return SqliteLog(settings.data_dir / "log.db", settings.log_partitions)
-
-
-def open_lake(settings: Settings, generation: int = 0) -> IcebergLake:
-    """The lake, as its writer of that generation."""
-    return IcebergLake(settings.state, settings.data_dir / "lake", generation)
 
 
 def open_storage(settings: Settings, engine: sa.Engine) -> Storage:
