@@ -85,6 +85,24 @@ def test_conditions_and_classes_select(filled: Query) -> None:
     assert filled.count(of_class) == 1
 
 
+def test_a_filter_may_name_what_follows_from_class_and_activity(house: House) -> None:
+    """Class and activity are found by number and by name, in hot rows and in files."""
+    for sequence, activity in enumerate((1, 2)):
+        house.append_events(sequence, [Event(1007, {"time": NOW, "activity_id": activity, "process.pid": 1})])
+    house.append(2, classes=(4001,))
+    query = house.query()
+    for _ in range(2):
+        for where, count in (
+            ("class_uid = 1007", 2),
+            ("class_name = 'Network Activity'", 1),
+            ("activity_name = 'Launch'", 1),
+            ("type_uid IN (100701, 100702)", 2),
+            ("NOT class_name LIKE 'Process%'", 1),
+        ):
+            assert query.count(Selection("default", NOW, NOW + 1_000, parse_filter(where))) == count, where
+        store(house)
+
+
 def test_the_histogram_counts_every_span(filled: Query) -> None:
     """Spans are equal, the empty ones are included, and the counts add up."""
     selection = Selection("default", NOW, NOW + 12)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
+
 from event_frames import frames_of
+from tocsin.conditions.parse_sql import parse_filter
 from tocsin.detect.engine import Engine
+from tocsin.detect.naive import holds
 from tocsin.detect.sigma import documents, load_rule
 from tocsin.model.event import Event
 from tocsin.model.finding import MetTerm
@@ -55,6 +61,19 @@ def test_a_finding_says_what_where_who_and_why() -> None:
     assert not any("nowhere" in m.term or "User" in m.term for m in finding.met)
     assert finding.event["class_uid"] == 1007
     assert finding.event_uid
+
+
+@pytest.mark.parametrize(
+    "where", ["class_uid = 1007", "class_name = 'Process Activity'", "activity_name = 'Launch'", "type_uid = 100701"]
+)
+def test_what_follows_from_class_and_activity_is_judged_too(where: str) -> None:
+    """The engine, the naive evaluator and therefore SQL agree on fields that no source fills."""
+    events = [_EVENT, Event(1007, {"time": 1, "activity_id": 2}), Event(1007, {"time": 1}), Event(4001, {"time": 1})]
+    condition = parse_filter(where)
+    rule = dataclasses.replace(_rule(_SHELL), condition=condition, class_uids=(1007, 4001))
+    found = Engine([rule]).findings(frames_of(events))
+    assert len(found) == sum(holds(condition, event) for event in events)
+    assert 1 <= len(found) <= 3
 
 
 def test_a_title_that_cannot_be_filled_is_the_plain_one() -> None:

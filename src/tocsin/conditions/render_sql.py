@@ -11,6 +11,7 @@ from functools import reduce
 
 from sqlglot import exp
 
+from tocsin.conditions.following import FOLLOWING
 from tocsin.conditions.source_sql import all_texts, texts_at
 from tocsin.conditions.sql_parts import all_of, any_of, call, some, text
 from tocsin.conditions.text_sql import passes_sql, related_sql, related_to_any
@@ -107,6 +108,8 @@ class _Renderer:
     def _value(self, field: Field) -> exp.Expr | None:
         if field.scope is Scope.RECORD:
             return None if self._record is None else _record_value(self._record, field.path)
+        if field.path in FOLLOWING:
+            return exp.Cast(this=_column(field.path), to=exp.DataType.build("varchar"))
         known = attribute(field.path)
         if known is None or field.path not in CLASSES[self._class_uid].paths:
             return None

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlglot import exp
 
+from tocsin.conditions.following import FOLLOWING
 from tocsin.conditions.literal import compile_regex, parse_network
 from tocsin.conditions.pattern import pattern
 from tocsin.model.condition import (
@@ -193,7 +194,7 @@ class Reader:
         if self._scope is Scope.RECORD and "." not in path:
             return Field(path, Scope.RECORD)
         field = field_at(path)
-        if field.scope is Scope.ATTRIBUTE and attribute(path) is None:
+        if field.scope is Scope.ATTRIBUTE and attribute(path) is None and path not in FOLLOWING:
             raise _error(node, f"no attribute {path!r}{_suggestion(path)}")
         return field
 
@@ -256,7 +257,7 @@ def _error(node: _Expr, what: str) -> InvalidQuery:
 
 
 def _suggestion(path: str) -> str:
-    known = {a.path for event_class in CLASSES.values() for a in event_class.attributes}
+    known = {*FOLLOWING} | {a.path for event_class in CLASSES.values() for a in event_class.attributes}
     inside = sorted((name for name in known if name.endswith(f".{path}")), key=len)
     near = inside or difflib.get_close_matches(path, known, n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

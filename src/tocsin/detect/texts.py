@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from tocsin.conditions.following import FOLLOWING, following_text
 from tocsin.model.condition import SOURCE, Field, Scope, keyword_paths
 from tocsin.model.event import Event, Json, Record, Value
 
@@ -53,7 +54,10 @@ def keyword_texts(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def _attribute(event: Event, path: str) -> Value | None:
-    return event.values.get(path, event.shared.get(path))
+    value = event.values.get(path, event.shared.get(path))
+    if value is None and path in FOLLOWING:
+        return following_text(path, event.class_uid, int(_attribute(event, "activity_id") or 0))
+    return value
 
 
 def _source(event: Event) -> Json:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tocsin.columnar.frame import Frame
 from tocsin.columnar.records import RecordFrame
+from tocsin.conditions.following import FOLLOWING, following_text
 from tocsin.detect.classified import Classified, Codes, Column, Mask
 from tocsin.detect.record_search import RecordSearch
 from tocsin.detect.texts import TYPE, attribute_text, parse_source, source_leaves, source_texts
@@ -86,6 +87,8 @@ class EventView(View):
         """The texts of an attribute, or of a path in the original."""
         if field.scope is Scope.SOURCE:
             return self._source_column(field.path)
+        if field.scope is Scope.ATTRIBUTE and field.path in FOLLOWING:
+            return self._following(field.path)
         if field.scope is Scope.RECORD or field.path not in self._paths:
             return None
         if field.path not in self._columns:
@@ -97,6 +100,15 @@ class EventView(View):
         columns = [self.column(Field(path)) for path in keyword_paths(self._frame.class_uid)]
         present = [column for column in [*columns, self._source_column(None)] if column is not None]
         return [Classified(column, index, self.length) for column in present]
+
+    def _following(self, path: str) -> Column:
+        """What follows from the class and each row's activity."""
+        activities, codes = np.zeros(1, np.int64), np.zeros(self.length, np.intp)
+        if "activity_id" in self._paths:
+            column = self._frame.table.column("activity_id").fill_null(0).to_numpy()
+            activities, codes = np.unique(column, return_inverse=True)
+        texts = [following_text(path, self._frame.class_uid, activity) for activity in activities.tolist()]
+        return Column(texts, codes)
 
     def _source_column(self, path: str | None) -> Column | None:
         """Texts at a path in the originals, or all of them."""
