@@ -16,6 +16,7 @@ from __future__ import annotations
 import array
 import hashlib
 import itertools
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -153,6 +154,7 @@ class Verifier(Protocol):
     def verify(self, signature: bytes, data: bytes, /) -> None: ...
 
 
+_of_thread = threading.local()
 _encode = msgspec.msgpack.Encoder().encode
 _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 _decode_header = msgspec.msgpack.Decoder(BatchHeader).decode
@@ -305,8 +307,15 @@ def seal(
         hashlib.sha256(plain).digest(),
     )
     encoded = _encode(header)
-    body = zstandard.ZstdCompressor(level=3).compress(plain)
-    return _encode(Envelope(encoded, body, signer.sign(encoded))), hashlib.sha256(encoded).digest()
+    return _encode(Envelope(encoded, _compress(plain), signer.sign(encoded))), hashlib.sha256(encoded).digest()
+
+
+def _compress(plain: bytes) -> bytes:
+    """A compressor's tables take longer to make than a small batch to compress; no two threads may use one at once."""
+    compressor: zstandard.ZstdCompressor | None = getattr(_of_thread, "compressor", None)
+    if compressor is None:
+        compressor = _of_thread.compressor = zstandard.ZstdCompressor(level=3)
+    return compressor.compress(plain)
 
 
 def tombstone(envelope: bytes, signer: Signer) -> bytes:
