@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -16,13 +15,15 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from rich.table import Table
 
-    from tocsin.alert.read import Alert, Evidence
+    from tocsin.alert.read import Alert
     from tocsin.config import Settings
+    from tocsin.model.rule import Rule
 
 __all__ = ["app"]
 
 app = typer.Typer(help="The alert queue.", no_args_is_help=True)
 _STATUSES = ("open", "acknowledged", "closed", "all")
+_ID_SHOWN, _PIPE_WIDTH = 12, 200
 KeyArgument = Annotated[str, typer.Argument(help="The alert's id, or how it begins.")]
 WhoOption = Annotated[str, typer.Option("--as", help="Who does this; the login name if nobody is named.")]
 
@@ -36,15 +37,13 @@ def list_alerts(
     as_json: JsonOption = False,
 ) -> None:
     """List alerts, newest first."""
-    from rich.console import Console
-
     from tocsin.alert.read import Filter, page
     from tocsin.state.engine import reading
 
     if status not in _STATUSES:
         raise BadInput(f"status {status!r} is not known; known are {', '.join(_STATUSES)}")
     settings = existing_settings(config, data_dir)
-    engine, _ = _opened(settings)
+    engine, now = _opened(settings)
     wanted = Filter() if status == "all" else Filter(status=status)
     with reading(engine) as connection:
         found = page(connection, settings.org, wanted, limit=limit).alerts
@@ -52,7 +51,7 @@ def list_alerts(
         for alert in found:
             typer.echo(msgspec.json.encode(alert))
     elif found:
-        Console().print(_table(found))
+        _print_table(_table(found, now))
     else:
         typer.echo(f"no {'' if status == 'all' else status + ' '}alerts")
 
@@ -63,6 +62,7 @@ def show(
 ) -> None:
     """Show one alert: why it fired, and on what."""
     from tocsin.alert import read
+    from tocsin.cli.alert_text import alert_lines
     from tocsin.state.engine import reading
 
     settings = existing_settings(config, data_dir)
@@ -73,7 +73,8 @@ def show(
     if as_json:
         typer.echo(msgspec.json.encode({"alert": alert, "evidence": evidence}))
     else:
-        _print_alert(alert, evidence)
+        for line in alert_lines(alert, evidence, _rule(settings, alert.rule_id)):
+            typer.echo(line)
 
 
 @app.command()
@@ -117,36 +118,39 @@ def _opened(settings: Settings) -> tuple[sa.Engine, int]:
     return open_server_state(settings, now), now
 
 
-def _table(alerts: list[Alert]) -> Table:
+def _table(alerts: list[Alert], now_ms: int) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("Id", "Level", "Last seen (UTC)", "Host", box=None)
+    from tocsin.cli.alert_text import short_time
+
+    table = Table(box=None)
+    # Nothing shorter names one alert for `show`.
+    table.add_column("Id", min_width=_ID_SHOWN, no_wrap=True)
+    for heading in ("Level", "Last seen (UTC)", "Host"):
+        table.add_column(heading, no_wrap=True)
     table.add_column("Events", justify="right")
     table.add_column("Status")
     table.add_column("Title", no_wrap=True, overflow="ellipsis", ratio=1)
-    for column in table.columns[:4]:
-        column.no_wrap = True
     for alert in alerts:
-        last = _time(alert.last_event_at)[5:]
-        table.add_row(
-            alert.id[:12], alert.level, last, alert.hostname, str(alert.event_count), alert.status, alert.title
-        )
+        last = short_time(alert.last_event_at, now_ms)
+        row = (alert.id[:_ID_SHOWN], alert.level, last, Text(alert.hostname), str(alert.event_count), alert.status)
+        table.add_row(*row, Text(alert.title))
     return table
 
 
-def _print_alert(alert: Alert, evidence: list[Evidence]) -> None:
+def _rule(settings: Settings, rule_id: str) -> Rule | None:
+    """The rule that fired, if it is still among the active ones."""
+    from tocsin.detect.library import load, ruleset_folder
+
+    library = load([*map(ruleset_folder, settings.rulesets), *settings.rules])
+    return next((rule for rule in library.rules if rule.id == rule_id), None)
+
+
+def _print_table(table: Table) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(f"[bold]{alert.title}[/bold]", highlight=False)
-    console.print(f"{alert.level} · {alert.rule_title} · {alert.hostname} · {alert.status}", highlight=False)
-    first, last = _time(alert.first_event_at), _time(alert.last_event_at)
-    console.print(f"{alert.event_count} events, {first} to {last} UTC", highlight=False)
-    for one in evidence:
-        console.print(f"\n[dim]{_time(one.time)}  {one.event_uid}[/dim]", highlight=False)
-        for met in one.met:
-            console.print(f"  {met.field} = {met.value}   [dim]{met.term}[/dim]", highlight=False)
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH  # a file or a pipe has no edge where titles must end
+    console.print(table)
