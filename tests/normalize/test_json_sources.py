@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,58 @@ def test_records_that_a_collector_has_reshaped_are_read(public_data: Path) -> No
     for event in events:
         assert isinstance(event, Event)
         assert problems(event) == []
+
+
+def lookup_events(records: list[dict[str, object]]) -> dict[str, object]:
+    """As `aws cloudtrail lookup-events` prints them."""
+    names = [{"EventName": record["eventName"], "CloudTrailEvent": json.dumps(record)} for record in records]
+    return {"Events": names, "NextToken": "x"}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda records: {"Records": records}, list, lambda records: {"events": records}, lookup_events],
+    ids=["log file", "array", "events", "lookup-events"],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_every_usual_wrapper_gives_the_same_events(
+    public_data: Path, wrap: Callable[[list[dict[str, object]]], object], indent: int | None
+) -> None:
+    """However records are wrapped, on one line or pretty-printed over many, each is read."""
+    lines = stratus_records(public_data)
+    wrapped = json.dumps(wrap([json.loads(line) for line in lines]), indent=indent).encode()
+    assert list(cloudtrail.read_events(wrapped.splitlines())) == list(cloudtrail.read_events(lines))
+
+
+@pytest.mark.data
+def test_wrappers_as_they_were_recorded_are_read(public_data: Path) -> None:
+    """One file of many {"events": [...]} lines gives every event."""
+    recorded = (public_data / "cloudtrail/stratus/detonations.jsonl").read_bytes().splitlines()
+    assert len(list(cloudtrail.read_events(recorded))) == len(stratus_records(public_data))
+
+
+def test_one_bad_record_does_not_hide_the_others() -> None:
+    """A wrapper with a bad record gives the good ones, before and behind it."""
+    good = {"eventName": "GetUser", "eventTime": "2026-01-02T03:04:05Z"}
+    wrapped = json.dumps({"Records": [good, {"eventName": "X"}, 7, good]}, indent=1).encode()
+    kinds = [type(item) for item in cloudtrail.read_events(wrapped.splitlines())]
+    assert kinds == [Event, RefusedLine, RefusedLine, Event]
+    (refused,) = cloudtrail.read_events([b'{"CloudTrailEvent": "{not json"}'])
+    assert isinstance(refused, RefusedLine)
+
+
+def test_a_broken_first_line_costs_only_itself() -> None:
+    """Lines are read alone where they are no JSON value together."""
+    first, second = ocsf.read_events([b'{"class_uid": 1007', b'{"class_uid": 1007, "time": 1}'])
+    assert isinstance(first, RefusedLine)
+    assert isinstance(second, Event)
+
+
+def test_a_pretty_printed_event_list_is_read() -> None:
+    """What kubectl prints over many lines is an EventList too."""
+    listed = json.dumps({"kind": "EventList", "items": [POD_EXEC, POD_EXEC]}, indent=2).encode()
+    assert len([item for item in kubernetes.read_events(listed.splitlines()) if isinstance(item, Event)]) == 2
 
 
 def test_a_kubernetes_audit_event_is_valid_and_filled() -> None:

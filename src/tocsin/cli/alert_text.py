@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["alert_lines", "date_and_time", "short_time"]
 
 _PROCESS_ACTIVITY, _INIT = 1007, 1
+_THEN = " \u203a "
 _LONGEST = 400  # characters of one value; all of it is in the JSON
 
 
@@ -72,7 +73,7 @@ def _times(count: int, first: int, last: int) -> str:
 def _block_lines(block: _Block) -> Iterator[str]:
     yield f"  {_times(block.events, block.first, block.last)}"
     if block.chain:
-        yield f"  {' \u203a '.join(_shown(step.name) for step in block.chain)}"
+        yield f"  {_THEN.join(_shown(step.name) for step in block.chain)}"
     for met in block.met:
         yield f"    why  {_shown(met.field)} = {_shown(met.value)}"
         yield f"         the rule asks {_shown(met.term)}"

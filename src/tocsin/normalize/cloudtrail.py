@@ -6,6 +6,7 @@ The whole original stays under `unmapped.source`, so that every JSON path of it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import msgspec
 
@@ -24,6 +25,7 @@ _VERBS = (
     (4, ("Delete", "Remove", "Detach", "Terminate", "Disable", "Deregister", "Revoke", "Release", "Untag")),
 )
 _OTHER = 99
+_WRAPPERS = ("Records", "Events", "events")
 _PATHS = {
     "metadata.original_event_uid": "eventID",
     "metadata.event_code": "eventName",
@@ -43,19 +45,16 @@ _PATHS = {
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[Event | RefusedLine]:
-    """CloudTrail records: one JSON object a line, either a record or a file's {"Records": [...]}."""
-    return read_json_lines(lines, _records)
+    """CloudTrail records: alone, in arrays, in a log file's {"Records": [...]}, or from `lookup-events`."""
+    return read_json_lines(lines, normalize, _unwrap)
 
 
-def _records(nested: Object) -> Iterator[Event]:
-    records = nested.get("Records")
-    if not isinstance(records, list):
-        yield normalize(nested)
-        return
-    for record in records:
-        if not isinstance(record, dict):
-            raise InvalidEvent("Records must hold objects")
-        yield normalize(record)
+def _unwrap(nested: Object) -> Json:
+    if "eventName" in nested:  # a record itself
+        return None
+    if isinstance(event := nested.get("CloudTrailEvent"), str):
+        return cast("Json", msgspec.json.decode(event))
+    return next((held for name in _WRAPPERS if isinstance(held := nested.get(name), list)), None)
 
 
 def normalize(record: Object) -> Event:

@@ -40,19 +40,12 @@ _PATHS = {
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[Event | RefusedLine]:
-    """Audit events: one JSON object a line, either an event or a webhook's EventList."""
-    return read_json_lines(lines, _items)
+    """Audit events: one JSON object a line, either an event or a webhook's EventList, or one such over many lines."""
+    return read_json_lines(lines, normalize, lambda nested: nested.get("items") if _is_list(nested) else None)
 
 
-def _items(nested: Object) -> Iterator[Event]:
-    items = nested.get("items") if nested.get("kind") == "EventList" else None
-    if not isinstance(items, list):
-        yield normalize(nested)
-        return
-    for item in items:
-        if not isinstance(item, dict):
-            raise InvalidEvent("items must be objects")
-        yield normalize(item)
+def _is_list(nested: Object) -> bool:
+    return nested.get("kind") == "EventList" and isinstance(nested.get("items"), list)
 
 
 def normalize(audit: Object) -> Event:

@@ -11,5 +11,5 @@ __all__ = ["read_events"]
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[Event | RefusedLine]:
-    """OCSF events, one JSON object a line."""
-    return read_json_lines(lines, lambda nested: (flatten(nested),))
+    """OCSF events: one JSON object a line, or one array."""
+    return read_json_lines(lines, flatten)
