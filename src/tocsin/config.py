@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import difflib
 import os
+import socket
+import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from tocsin.model.errors import InvalidSetting
 
-__all__ = ["Settings", "default_data_dir", "load_settings"]
+__all__ = ["EVERY_ADDRESS", "Settings", "default_data_dir", "load_settings"]
+
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 -- compared, not bound
+_SECRET_PREFIX = "whsec_"  # noqa: S105 -- what every secret of Standard Webhooks starts with
 
 
 def default_data_dir() -> Path:
@@ -57,6 +73,27 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError(f"{url!r} is no http:// or https:// URL")
+        return url
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_secret(cls, secret: str) -> str:
+        try:
+            good = not secret or (
+                secret.startswith(_SECRET_PREFIX)
+                and base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
+            )
+        except binascii.Error:
+            good = False
+        if not good:
+            raise ValueError("must be whsec_ and base64")  # without the value, which is a secret
+        return secret
+
     @property
     def state(self) -> str:
         """URL of the state."""
@@ -71,7 +108,8 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """What people type into the browser."""
         scheme = "http" if self.loopback else "https"
-        return self.public_url or f"{scheme}://{self.host}:{self.port}"
+        host = _outward_address(self.host) if self.host in EVERY_ADDRESS else self.host
+        return self.public_url or f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 def load_settings(path: Path | None = None, **overrides: object) -> Settings:
@@ -89,7 +127,35 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
 
     try:
         return FromFile(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # validated by pydantic
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSetting(f"{source}: not TOML: {error}") from error
+    except SettingsError as error:
+        raise InvalidSetting(_unreadable_variable(error)) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InvalidSetting(f"{source} or TOCSIN_{name.upper()}: {name}: {first['msg']}") from error
+        raise InvalidSetting(_sentence(error.errors()[0], source)) from error
+
+
+def _sentence(error: ErrorDetails, source: Path) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, 1)
+        return f"{source}: {name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{source} or TOCSIN_{name.upper()}: {name}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _unreadable_variable(error: SettingsError) -> str:
+    """Which variable holds a list that is not JSON; pydantic names the field in quotes."""
+    named = [name for name in Settings.model_fields if f'"{name}"' in str(error)]
+    variable = f"TOCSIN_{named[0].upper()}" if named else str(error)
+    return f'{variable}: not JSON; a list is written like ["one", "two"]'
+
+
+def _outward_address(every: str) -> str:
+    """The address of this host from which it talks to others, and at which they most likely reach it."""
+    family, far = (socket.AF_INET6, "2001:db8::1") if every == "::" else (socket.AF_INET, "192.0.2.1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((far, 9))  # a datagram socket only looks up the route; nothing is sent
+            return str(probe.getsockname()[0])
+    except OSError:
+        return socket.gethostname()
