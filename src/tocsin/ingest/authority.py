@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import ipaddress
 import os
 import socket
+import struct
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["ensure_certificate", "fingerprint"]
+__all__ = ["ensure_certificate", "fingerprint", "own_addresses"]
 
+_SIOCGIFADDR, _IFREQ_BYTES, _ADDRESS_AT = 0x8915, 256, 20
+_LINK_LOCAL = "fe80"
 _CA_YEARS, _SERVER_DAYS, _RENEW_DAYS = 10, 397, 30
 
 
@@ -30,6 +34,30 @@ def ensure_certificate(folder: Path, names: list[str]) -> tuple[Path, Path, str]
     if not _still_good(chain, wanted):
         _issue(chain, key, wanted, ca_key, ca)
     return chain, key, ca.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def own_addresses() -> list[str]:
+    """The addresses of this host's interfaces, without those that only mean something on one link."""
+    found = [_address_of(name) for _index, name in socket.if_nameindex()]
+    return sorted({address for address in (*found, *_ipv6_addresses()) if address})
+
+
+def _address_of(interface: str) -> str:
+    request = struct.pack(f"{_IFREQ_BYTES}s", interface.encode())
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            answer = fcntl.ioctl(asking, _SIOCGIFADDR, request)
+    except OSError:
+        return ""  # an interface without an IPv4 address
+    return socket.inet_ntoa(answer[_ADDRESS_AT : _ADDRESS_AT + 4])
+
+
+def _ipv6_addresses() -> list[str]:
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().splitlines()
+    except OSError:
+        return []  # a kernel without IPv6
+    return [str(ipaddress.IPv6Address(int(line[:32], 16))) for line in lines if not line.startswith(_LINK_LOCAL)]
 
 
 def fingerprint(folder: Path) -> str:
@@ -48,7 +76,12 @@ def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certifica
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Tocsin CA of {socket.gethostname()}"[:64])])
     builder = _builder(name, name, key.public_key(), dt.timedelta(days=365 * _CA_YEARS))
-    ca = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(key, hashes.SHA256())
+    ca = (
+        builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
     _write_private(key_file, key)
     ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     return key, ca
@@ -63,6 +96,10 @@ def _issue(
     certificate = (
         builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     _write_private(key_file, key)
@@ -85,6 +122,20 @@ def _builder(
     )
 
 
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
@@ -98,7 +149,7 @@ def _still_good(chain: Path, names: list[str]) -> bool:
     certificate = x509.load_pem_x509_certificates(chain.read_bytes())[0]
     left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
     alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return left > dt.timedelta(days=_RENEW_DAYS) and set(alternatives) == {_general_name(n) for n in names}
+    return left > dt.timedelta(days=_RENEW_DAYS) and set(alternatives) >= {_general_name(n) for n in names}
 
 
 def _write_private(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
