@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -40,6 +41,32 @@ def test_events_reads_standard_input_and_names_bad_lines() -> None:
     (event,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert event["process"]["cmd_line"] == "id -u"
     assert "-:4: " in done.stderr
+
+
+def test_a_packed_file_is_read_and_a_torn_one_named(tmp_path: Path) -> None:
+    """Rotated logs and CloudTrail files are gzip; one that was cut off is named in one sentence."""
+    log = tmp_path / "audit.log.1.gz"
+    log.write_bytes(gzip.compress(RECORD.encode()))
+    done = tocsin("events", str(log))
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1), done.stderr
+    log.write_bytes(log.read_bytes()[:-20])
+    torn = tocsin("events", str(log))
+    assert (torn.returncode, len(torn.stderr.splitlines())) == (2, 1), torn.stderr
+    assert "not whole as a gzip file" in torn.stderr
+
+
+def test_a_wrong_file_is_refused_briefly(tmp_path: Path) -> None:
+    """A program taken for a log gives a short answer that does no harm to the terminal."""
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF\x1b[2J\xff\n" * 40)
+    done = tocsin("events", str(program))
+    assert done.returncode == 1
+    *told, more, last = done.stderr.splitlines()
+    assert len(told) == 10
+    assert (more, last) == ("... 30 more", "tocsin: 40 lines could not be read")
+    assert "\x1b" not in done.stderr
+    one = tocsin("events", "-", stdin="nonsense\n")
+    assert one.stderr.endswith("tocsin: 1 line could not be read\n")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from tocsin.cli.events import read_source
+from tocsin.cli.events import Refusals, read_source
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 from tocsin.config import Settings, load_settings
 from tocsin.model.event import Event, RefusedLine
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+_PIPE_WIDTH = 250  # a pipe has no edge where a path must break
 app = typer.Typer(help="Detection rules.", no_args_is_help=True)
 PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; the active ones if none.")]
 
@@ -36,10 +37,13 @@ def list_rules(config: ConfigOption = None, data_dir: DataDirOption = None, as_j
         for rule in rules:
             typer.echo(json.dumps(_described(rule)))
         return
-    table = Table("Level", "Title", "Log source", "Tags", box=None)
+    table = Table("Level", "Title", "Log source", "Tags", "File", box=None)
     for rule in rules:
-        table.add_row(rule.level, rule.title, str(rule.logsource), " ".join(rule.tags))
-    Console().print(table)
+        table.add_row(rule.level, rule.title, str(rule.logsource), " ".join(rule.tags), f"{rule.path}:{rule.line}")
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    console.print(table)
 
 
 @app.command()
@@ -85,22 +89,19 @@ def run(
     from tocsin.detect.engine import Engine
     from tocsin.detect.replay import replay
 
-    refused: list[RefusedLine] = []
-    events = _readable(read_source(files, source), refused)
+    refusals = Refusals()
+    events = _readable(read_source(files, source), refusals)
     for finding in replay(Engine(_rules(rules or _paths(load_settings(config)))), events):
         typer.echo(msgspec.json.encode(finding))
-    for line in refused:
-        typer.echo(f"line {line.line}: {line.reason}", err=True)
-    if refused:
-        raise typer.Exit(1)
+    refusals.finish()
 
 
-def _readable(items: Iterable[Event | RefusedLine], refused: list[RefusedLine]) -> Iterator[Event]:
+def _readable(items: Iterable[Event | RefusedLine], refusals: Refusals) -> Iterator[Event]:
     for item in items:
         if isinstance(item, Event):
             yield item
         else:
-            refused.append(item)
+            refusals.add(f"line {item.line}", item)
 
 
 def _paths(settings: Settings) -> list[Path]:
