@@ -136,7 +136,26 @@ def test_lines_are_taken_and_bad_ones_named(server: Server) -> None:
 
 def test_lines_want_a_token_and_a_known_source(server: Server) -> None:
     """Without a token nothing is read; an unknown source is named with those that are known."""
-    assert server.client.post("/ingest/events", content=b"{}").status_code == 403
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        refused = server.client.post("/ingest/events", content=b"{}", headers=headers)
+        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
     answer = server.client.post("/ingest/events?source=syslogg", content=b"{}", headers=KEY)
     assert answer.status_code == 400
     assert "auditd, cloudtrail" in answer.json()["detail"]
+
+
+def test_the_origin_names_the_machine_of_events_that_name_none(server: Server) -> None:
+    """An audit log without node names is its origin's; an event that names a machine keeps it."""
+    named = Event(1007, {**LAUNCH.values, "device.hostname": "db-1"})
+    bodies = [
+        ("auditd", b"type=USER_LOGIN msg=audit(1700000000.100:7): pid=1 uid=0 msg='op=login acct=\"ada\" res=success'"),
+        ("ocsf", b"\n".join(json.dumps(nest(event)).encode() for event in (LAUNCH, named))),
+    ]
+    for source, body in bodies:
+        answer = server.client.post(f"/ingest/events?source={source}&origin=lab", content=body, headers=KEY)
+        assert answer.json()["refused"] == 0
+    opened = [wire.decode_envelope(entry.payload) for entry in server.entries()]
+    events = [
+        event for found in opened for section in wire.decode_body(*found) for event in wire.decode_events(section)
+    ]
+    assert [event.attributes()["device.hostname"] for event in events] == ["lab", "lab", "db-1"]

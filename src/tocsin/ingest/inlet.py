@@ -17,7 +17,10 @@ from tocsin.model.event import Event, RefusedLine
 from tocsin.model.wire import ChainPosition, Signer
 from tocsin.ports import Clock, NewEntry
 
-__all__ = ["Inlet", "InletReceipt", "Reader"]
+__all__ = ["NO_ORIGIN", "Inlet", "InletReceipt", "Reader"]
+
+NO_ORIGIN = "http"  # of lines whose sender does not say where they are from
+_UNNAMED = (None, "", "unknown")  # readers say `unknown` where a log does not name its machine
 
 Reader = Callable[[Iterable[bytes]], Iterator[Event | RefusedLine]]
 
@@ -60,6 +63,8 @@ class Inlet:
         if reader is None:
             raise BadInput(f"source {source!r} is not known; known are {', '.join(sorted(self._readers))}")
         events, refused = await asyncio.to_thread(_read, reader, body)
+        if origin != NO_ORIGIN:
+            _name_machine(events, origin)
         for start in range(0, len(events), wire.MAX_ROWS):
             async with self._locks[org, origin]:
                 await self._append(org, origin, events[start : start + wire.MAX_ROWS])
@@ -89,3 +94,10 @@ def _read(reader: Reader, body: bytes) -> tuple[list[Event], list[RefusedLine]]:
         else:
             refused.append(item)
     return events, refused
+
+
+def _name_machine(events: Iterable[Event], origin: str) -> None:
+    """Let events that do not name their machine be the origin's."""
+    for event in events:
+        if "device.hostname" not in event.shared and event.values.get("device.hostname") in _UNNAMED:
+            event.values["device.hostname"] = origin

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from tocsin.ingest.body import TooLarge, inflate, read_body
 from tocsin.ingest.gateway import Gateway
-from tocsin.ingest.inlet import Inlet
+from tocsin.ingest.inlet import NO_ORIGIN, Inlet
 from tocsin.ingest.senders import Enrolment, Senders, enroll
 from tocsin.model.errors import BadInput, BadSignature, ChainBroken, NotAllowed, NotFound, TocsinError, TryLater
 from tocsin.model.wire import MAX_BODY_BYTES
@@ -27,9 +27,16 @@ __all__ = ["ingest_routes"]
 _log = structlog.get_logger(__name__)
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
 _MAX_SMALL_BYTES = 256 * 1024
+
+
+class WrongToken(NotAllowed):
+    """The bearer token is missing, or nobody's."""
+
+
 _STATUS: list[tuple[type[TocsinError], int]] = [
     (TooLarge, 413),
     (BadSignature, 401),
+    (WrongToken, 401),
     (ChainBroken, 409),
     (NotAllowed, 403),
     (NotFound, 404),
@@ -61,11 +68,14 @@ def ingest_routes(
         return await gateway.receive(await read_body(request, _MAX_BATCH_BYTES))
 
     async def events(request: Request) -> msgspec.Struct:
-        org = authorize(request)
+        try:
+            org = authorize(request)
+        except NotAllowed as error:
+            raise WrongToken(str(error)) from error
         body = await read_body(request, _MAX_BATCH_BYTES)
         plain = inflate(body, request.headers.get("content-encoding", ""), MAX_BODY_BYTES)
         query = request.query_params
-        return await inlet.receive(org, query.get("origin", "http"), query.get("source", "ocsf"), plain)
+        return await inlet.receive(org, query.get("origin") or NO_ORIGIN, query.get("source", "ocsf"), plain)
 
     async def enrol(request: Request) -> dict[str, str]:
         try:
@@ -135,4 +145,6 @@ def _problem(error: TocsinError) -> Response:
         _log.warning("not taken now", reason=str(error))
     problem = {"type": "about:blank", "title": type(error).__name__, "status": status, "detail": str(error)}
     headers = {"Retry-After": "1"} if isinstance(error, TryLater) else {}
+    if isinstance(error, WrongToken):
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(msgspec.json.encode(problem), status, headers, "application/problem+json")
