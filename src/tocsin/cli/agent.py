@@ -48,6 +48,10 @@ def token(
     engine = open_server_state(settings, now)
     token = make_enrolment_token(engine, settings.org, uses=uses, hours=hours, now_ms=now)
     made = with_fingerprint(token, settings)
+    if settings.loopback and not settings.public_url:
+        typer.echo(
+            f"tocsin: {settings.url} is for this host only; for others start `tocsin up --host 0.0.0.0`", err=True
+        )
     if as_json:
         typer.echo(json.dumps({"token": made, "server": settings.url, "uses": uses, "hours": hours}))
     else:

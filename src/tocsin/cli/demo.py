@@ -57,10 +57,12 @@ def demo(
         threading.Thread(target=_play, args=(settings, console, over, stay), daemon=True).start()
 
     try:
-        Up(settings, None, with_agent=False).run(greeted)
+        code = Up(settings, None, with_agent=False).run(greeted)
     finally:
         if data_dir is None:
             shutil.rmtree(folder, ignore_errors=True)
+    if code:
+        raise typer.Exit(code)
 
 
 def _play(settings: Settings, console: Console, over_s: float, stay: bool) -> None:

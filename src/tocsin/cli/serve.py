@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,7 +42,9 @@ def up(
     configure_log()
     settings = load_settings(config, data_dir=data_dir, host=host, port=port, webhook_url=webhook_url)
     started = Up(settings, config, with_agent=agent)
-    started.run(lambda greeting: _greet(greeting, as_json=as_json))
+    code = started.run(lambda greeting: _greet(greeting, as_json=as_json))
+    if code:
+        raise typer.Exit(code)
 
 
 def _greet(greeting: dict[str, str], *, as_json: bool) -> None:
@@ -72,10 +75,17 @@ def serve(
         from tocsin.wiring import server
 
         server.run(settings, set(roles))
-        return
+        _leave()
     from tocsin.wiring import consumers
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    consumers.run(settings, set(roles), stop)
+    _leave(0 if consumers.run(settings, set(roles), stop) else 1)
+
+
+def _leave(code: int = 0) -> NoReturn:
+    """End at once: all is closed, and taking the interpreter down makes DuckDB complain of what it leaks."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

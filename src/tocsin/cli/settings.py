@@ -20,12 +20,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def existing_settings(config: Path | None, data_dir: Path | None) -> Settings:
-    """Settings of a server that has been started before.
+    """Settings of a server that has been started before, with the address that it was last told to listen on.
 
     Raises:
         NotFound: there is no data yet; says what to do.
     """
+    from tocsin.wiring.claim import as_served
+
     settings = load_settings(config, data_dir=data_dir)
     if not settings.state_url and not (settings.data_dir / "state.db").exists():
         raise NotFound(f"no Tocsin data in {settings.data_dir}: start it with `tocsin up`, or name it with --data-dir")
-    return settings
+    return as_served(settings)

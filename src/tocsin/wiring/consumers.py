@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 from tocsin.config import Settings
@@ -15,10 +14,10 @@ from tocsin.wiring.part import Part
 __all__ = ["run"]
 
 
-def run(settings: Settings, roles: set[str], stop: threading.Event) -> None:
-    """Run the consumers until told to stop.
+def run(settings: Settings, roles: set[str], stop: threading.Event) -> bool:
+    """Run the consumers until told to stop; gives whether none failed.
 
-    A consumer that fails ends the process, which its supervisor starts again.
+    A consumer that fails ends all, and the supervisor starts the process again.
     """
     clock = SystemClock()
     engine = open_server_state(settings, clock.now_ms())
@@ -40,5 +39,4 @@ def run(settings: Settings, roles: set[str], stop: threading.Event) -> None:
         part.end()
     log.close()
     engine.dispose()
-    if any(part.failed for part in parts):
-        os._exit(1)
+    return not any(part.failed for part in parts)

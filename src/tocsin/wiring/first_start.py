@@ -14,33 +14,45 @@ from tocsin.alert.channels import set_webhook
 from tocsin.config import Settings
 from tocsin.ingest.authority import fingerprint
 from tocsin.ingest.senders import hash_token
-from tocsin.model.errors import OutOfSpace
+from tocsin.model.errors import WrongState
 from tocsin.state.engine import open_state
-from tocsin.state.tables import enrolment_token, org
+from tocsin.state.tables import channel, enrolment_token, org
+from tocsin.wiring.claim import make_folder
 
-__all__ = ["make_enrolment_token", "open_server_state", "server_key", "with_fingerprint"]
+__all__ = ["apply_webhook", "make_enrolment_token", "open_server_state", "server_key", "with_fingerprint"]
 
 _HOUR_MS = 3_600_000
+_WEBHOOK = "webhook"  # name of the channel that the settings make
 
 
 def open_server_state(settings: Settings, now_ms: int) -> sa.Engine:
-    """The state, with the data folder, the org and the configured webhook made if they are not there.
+    """The state, with the data folder and the org made if they are not there.
 
     Raises:
         OutOfSpace: the data folder cannot be made.
+        WrongState: what is there is no state of Tocsin's.
     """
+    make_folder(settings.data_dir)
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise OutOfSpace(f"{settings.data_dir} cannot be made: {error.strerror}") from error
-    engine = open_state(settings.state)
+        engine = open_state(settings.state)
+    except sa.exc.DatabaseError as error:
+        shown = sa.make_url(settings.state).render_as_string(hide_password=True)
+        raise WrongState(f"the state {shown} cannot be opened: {error.orig}") from error
     with engine.begin() as connection:
         known = connection.execute(sa.select(org.c.id).where(org.c.id == settings.org)).first()
         if known is None:
             connection.execute(sa.insert(org).values(id=settings.org, name=settings.org, created_at=now_ms))
-        if settings.webhook_url:
-            set_webhook(connection, settings.org, "webhook", settings.webhook_url, settings.webhook_secret)
     return engine
+
+
+def apply_webhook(engine: sa.Engine, settings: Settings) -> None:
+    """The webhook of the settings as a channel; no longer among the settings, it is no longer used."""
+    with engine.begin() as connection:
+        if settings.webhook_url:
+            set_webhook(connection, settings.org, _WEBHOOK, settings.webhook_url, settings.webhook_secret)
+        else:
+            of_settings = (channel.c.org == settings.org) & (channel.c.name == _WEBHOOK)
+            connection.execute(sa.update(channel).where(of_settings).values(enabled=False))
 
 
 def server_key(data_dir: Path) -> Ed25519PrivateKey:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import structlog
 
-__all__ = ["configure_log"]
+__all__ = ["QUIET", "configure_log"]
+
+QUIET = "TOCSIN_QUIET"  # set for a process whose terminal shows somebody else's words
 
 
 def configure_log() -> None:
-    """Log to standard error from INFO on."""
+    """Log to standard error from INFO on, in a quiet process from WARNING on."""
     render: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )
@@ -22,7 +25,7 @@ def configure_log() -> None:
             structlog.processors.format_exc_info,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if QUIET in os.environ else logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -18,9 +20,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from tocsin.api.app import app as api_app
 from tocsin.api.auth import identify
 from tocsin.api.backend import Backend
-from tocsin.config import Settings
+from tocsin.config import EVERY_ADDRESS, Settings
 from tocsin.ingest.appender import Appender
-from tocsin.ingest.authority import ensure_certificate
+from tocsin.ingest.authority import ensure_certificate, own_addresses
 from tocsin.ingest.dead_letters import DeadLetters
 from tocsin.ingest.gateway import Gateway
 from tocsin.ingest.inlet import Inlet
@@ -31,8 +33,9 @@ from tocsin.ports import Clock
 from tocsin.state.engine import reading
 from tocsin.web.app import app as web_app
 from tocsin.wiring.chains import restore_chains
+from tocsin.wiring.claim import INSTANCE, INSTANCE_HEADER, keep_address
 from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state, server_key
+from tocsin.wiring.first_start import apply_webhook, open_server_state, server_key
 from tocsin.wiring.freshness import Freshness
 from tocsin.wiring.memory import spare_the_collector
 from tocsin.wiring.sources import READERS
@@ -46,32 +49,46 @@ _GRACE_S = 3
 
 def _names(settings: Settings) -> list[str]:
     """What the certificate must say: the address listened on, and the name that agents and people use."""
-    return list({settings.host, urlsplit(settings.url).hostname or settings.host})
+    named = urlsplit(settings.url).hostname or settings.host
+    return list({named, *own_addresses(), *({settings.host} - set(EVERY_ADDRESS))})
 
 
 def run(settings: Settings, roles: set[str]) -> None:
     """Serve until SIGTERM or SIGINT."""
+    # Before the server takes the signal over it ends the start; the server, once closed, raises what it got again.
+    signal.signal(signal.SIGTERM, _end)
     clock = SystemClock()
     engine = open_server_state(settings, clock.now_ms())
+    apply_webhook(engine, settings)
     storage = open_storage(settings, engine)
     certificate, key, ca_pem = None, None, ""
     if not settings.loopback:
         certificate, key, ca_pem = ensure_certificate(settings.data_dir / "tls", _names(settings))
+    keep_address(settings)
     application = _application(settings, engine, storage, clock, roles, ca_pem)
     _log.info("listening", url=settings.url, roles=sorted(roles))
-    uvicorn.run(
-        application,
-        host=settings.host,
-        port=settings.port,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=_GRACE_S,
-        server_header=False,
-    )
-    storage.close()
-    engine.dispose()
+    try:
+        uvicorn.run(
+            application,
+            host=settings.host,
+            port=settings.port,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            server_header=False,
+        )
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    finally:
+        storage.close()
+        engine.dispose()
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 def _application(
@@ -122,7 +139,7 @@ def _ingest(
 
 
 async def _healthy(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
+    return PlainTextResponse("ok\n", headers={INSTANCE_HEADER: os.environ.get(INSTANCE, "")})
 
 
 async def _metrics(_request: Request) -> Response:

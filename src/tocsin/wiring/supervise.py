@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -16,6 +17,7 @@ _log = structlog.get_logger(__name__)
 _STOP_S = 15.0
 _STABLE_S = 30.0
 _LONGEST_BACKOFF_S = 30.0
+_SAID_WHY = (2, 3)  # exit codes of a process that has said in a sentence why it cannot run
 
 
 @dataclass
@@ -24,14 +26,23 @@ class Child:
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] | None = None  # this process's own if none
+    error_file: Path | None = None  # standard error goes to this process's own if none
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     backoff_s: float = field(default=0.25)
 
     def start(self, now: float) -> None:
-        """Start it."""
-        self.process = subprocess.Popen(self.command)  # noqa: S603 -- our own command line
+        """Start it; Ctrl-C in its terminal does not reach it, as the supervisor is who stops it."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        error = self.error_file.open("ab") if self.error_file else None
+        try:
+            self.process = subprocess.Popen(self.command, env=self.environment, stderr=error)  # noqa: S603 -- our own command line
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            if error is not None:
+                error.close()
         self.started_at = now
 
     def ended(self, now: float) -> int | None:
@@ -51,13 +62,28 @@ class Supervisor:
     def __init__(self, children: Sequence[Child]) -> None:
         self._children = list(children)
         self._stopping = False
+        self._answered = False
+        self._failure = 0
+
+    def answered(self) -> None:
+        """The server has answered: from now on whatever fails is started again."""
+        self._answered = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is about to return."""
+        return self._stopping
 
     def add(self, child: Child) -> None:
         """One more to be kept running; may be called from any thread."""
         self._children = [*self._children, child]
 
-    def run(self) -> None:
-        """Start all, restart what ends, return after SIGTERM or SIGINT when all have ended."""
+    def run(self) -> int:
+        """Start all, restart what ends, return after SIGTERM or SIGINT when all have ended.
+
+        Until the server has answered, a child that says that it cannot run ends all; then its exit code is the answer,
+        else 0.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         for child in self._children:
@@ -66,6 +92,7 @@ class Supervisor:
             self._tend(time.monotonic())
             time.sleep(0.1)
         self._stop_all()
+        return self._failure
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
@@ -73,6 +100,9 @@ class Supervisor:
     def _tend(self, now: float) -> None:
         for child in self._children:
             code = child.ended(now)
+            if code in _SAID_WHY and not self._answered:
+                self._failure, self._stopping = code, True
+                return
             if code is not None:
                 _log.error("process ended", name=child.name, code=code, restart_in_s=round(child.backoff_s, 2))
             if child.process is None and now >= child.start_at:
