@@ -101,6 +101,13 @@ def test_rules_run_finds_and_check_names_file_and_line(tmp_path: Path) -> None:
     assert f"{bad}:6: error: " in checked.stdout
 
 
+def test_a_damaged_database_is_one_sentence(tmp_path: Path) -> None:
+    """A state that is damaged is said in one line."""
+    (tmp_path / "state.db").write_bytes(bytes(range(256)) * 64)
+    damaged = tocsin("alerts", "list", "--data-dir", str(tmp_path))
+    assert (damaged.returncode, len(damaged.stderr.splitlines())) == (2, 1), damaged.stderr
+
+
 @pytest.mark.slow
 def test_lines_sent_with_a_token_are_searched(tmp_path: Path) -> None:
     """A program gets a token on the server, sends lines, and finds them by SQL."""

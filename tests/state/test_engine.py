@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from tocsin.model.errors import InvalidSetting
 from tocsin.state.engine import NEWEST, open_state, reading
 from tocsin.state.tables import METADATA, org
 
@@ -81,8 +82,14 @@ def test_read_then_write_transactions_take_turns(state: sa.Engine) -> None:
 
 def test_several_processes_may_start_at_once(tmp_path: Path) -> None:
     """Processes that find no tables at the same moment all end up with a migrated state."""
-    code = (
-        f"from tocsin.state.engine import open_state; open_state('sqlite:///{tmp_path / 'state.db'}').dispose()"
-    )
+    code = f"from tocsin.state.engine import open_state; open_state('sqlite:///{tmp_path / 'state.db'}').dispose()"
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """Random bytes where the state should be give one sentence, not the driver's traceback."""
+    path = tmp_path / "state.db"
+    path.write_bytes(bytes(range(256)) * 64)
+    with pytest.raises(InvalidSetting, match=r"state\.db is not a database of Tocsin"):
+        open_state(f"sqlite:///{path}")

@@ -6,6 +6,9 @@ Exit codes: 0 done; 1 done, and the answer is bad (problems found, a check faile
 
 from __future__ import annotations
 
+import errno
+import sys
+
 import typer
 
 from tocsin import __version__
@@ -62,4 +65,20 @@ def main(arguments: list[str] | None = None) -> int:
         return _TRY_LATER if isinstance(error, TryLater) else _BAD_INPUT
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except Exception as error:
+        if (reason := _storage_reason(error)) is None:
+            raise
+        typer.echo(f"tocsin: {reason}", err=True)
+        return _TRY_LATER
     return 0
+
+
+def _storage_reason(error: Exception) -> str | None:
+    """What the state's database or the disk cannot do at the moment; None if the error is another."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.strerror}: make room, then try again"
+    # Not imported for commands that open no database; who has raised one of its errors has loaded it.
+    alchemy = sys.modules.get("sqlalchemy.exc")
+    if alchemy is None or not isinstance(error, alchemy.OperationalError):
+        return None
+    return f"the database cannot be used now: {error.orig}"

@@ -6,6 +6,7 @@ that a read followed by a write never fails half-way, and readers say that they 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from tocsin.model.errors import InvalidSetting
 
 __all__ = ["NEWEST", "migrate", "open_state", "reading"]
 
@@ -24,12 +27,26 @@ _MIGRATION_LOCK = 0x70C5
 
 
 def open_state(url: str) -> sa.Engine:
-    """The state at that URL, created or migrated if need be; safe when several processes start at once."""
+    """The state at that URL, created or migrated if need be; safe when several processes start at once.
+
+    Raises:
+        InvalidSetting: what is there is no database of Tocsin.
+    """
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":
         _use_sqlite(engine)
-    migrate(engine)
+    try:
+        migrate(engine)
+    except sa.exc.DatabaseError as error:
+        # `file is not a database`, `database disk image is malformed`; anything else is another matter.
+        if _sqlite_code(error) not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise
+        raise InvalidSetting(f"{engine.url.database} is not a database of Tocsin, or is damaged") from error
     return engine
+
+
+def _sqlite_code(error: sa.exc.DatabaseError) -> int:
+    return getattr(error.orig, "sqlite_errorcode", 0)
 
 
 @contextmanager
