@@ -63,8 +63,11 @@ def search(
         if count:
             typer.echo(str(storage.query.count(wanted)))
             return
-        for row in storage.query.events(wanted):
+        rows = storage.query.events(wanted)
+        for row in rows:
             typer.echo(msgspec.json.encode(document(row)) if as_json else _line(row))
+        if not rows:
+            typer.echo("no events match", err=True)
 
 
 def _line(row: Mapping[str, object]) -> str:
