@@ -20,8 +20,8 @@ DATA = Path(os.environ.get("TOCSIN_TEST_DATA", ROOT.parent / "shared" / "data"))
 LINUX_RULES = [str(DATA / "sigma" / part / "linux") for part in ("rules", "rules-threat-hunting")]
 BENCHMARKS = {
     "agent": ["benchmarks/agent.py"],
-    "latency": ["benchmarks/latency.py", "--seconds", "60", "--rules", *LINUX_RULES],
-    "ingest": ["benchmarks/ingest.py", "--seconds", "60", "--rate", "20000", "--rules", *LINUX_RULES],
+    "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],
+    "ingest": ["benchmarks/ingest.py", "--seconds", "30", "--rate", "30000", "--rules", *LINUX_RULES],
 }
 PROOFS = {
     "kill": (["-m", "pytest", "-q", "tests/e2e/test_kill.py"], {"TOCSIN_KILL_ROUNDS": "100"}),
