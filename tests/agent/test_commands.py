@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.receiving import Server
-from tocsin.agent.health import COUNTERS, Health
+from tocsin.agent.alone import alone
+from tocsin.agent.health import COUNTERS, Health, Module
 from tocsin.agent.main import main
+from tocsin.agent.told import Told
 
 
 @pytest.fixture
@@ -65,6 +67,40 @@ def test_an_agent_that_is_not_enrolled_says_how_to(arguments: list[str], capsys:
     """Running without a key names the command that makes one."""
     assert main(["run", *arguments]) == 1
     assert "run `tocsin agent enroll" in capsys.readouterr().err
+
+
+def test_a_second_agent_leaves_the_state_alone(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence names the process that holds the folder, with exit code 2; the folder is free afterwards."""
+    server = Server()
+    with server.listening():
+        main(["enroll", "--server", server.url, "--token", "good", *arguments])
+    capsys.readouterr()
+    with alone(tmp_path / "state"):
+        assert main(["run", *arguments]) == 2
+    said = f"tocsin-agent: an agent (process {os.getpid()}) already runs with {tmp_path / 'state'}\n"
+    assert capsys.readouterr().err == said
+    with alone(tmp_path / "state"):
+        assert (tmp_path / "state" / "agent.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_an_authority_that_is_not_there_is_one_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped --ca is named."""
+    call = ["enroll", "--server", "https://t.example", "--token", "t", "--ca", "/no/such.pem", *arguments]
+    assert main(call) == 1
+    assert capsys.readouterr().err == "tocsin-agent: /no/such.pem: No such file or directory\n"
+
+
+def test_only_a_change_of_health_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A module that falls ill is named once with its reason, and once when it is well again."""
+    told, ill = Told(), Module(healthy=False, reason="the server answered 503")
+    for module in (Module(healthy=True), ill, ill, Module(healthy=True), Module(healthy=True)):
+        told.changes({"ship": module})
+    said = "tocsin-agent: ship is ILL: the server answered 503\ntocsin-agent: ship is well again\n"
+    assert capsys.readouterr().err == said
 
 
 def test_status_tells_running_and_well_apart(

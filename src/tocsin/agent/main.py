@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tocsin.agent.config import DEFAULT_FILE, DEFAULT_STATE_DIR, read_config
-from tocsin.model.errors import TocsinError
+from tocsin.model.errors import InvalidSetting, TocsinError, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 2
+HEALTHY, UNHEALTHY, NOT_RUNNING, USED_WRONGLY = 0, 1, 2, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(arguments)
     except TocsinError as error:
         sys.stderr.write(f"tocsin-agent: {error}\n")
-        return UNHEALTHY
+        return USED_WRONGLY if isinstance(error, WrongState) else UNHEALTHY
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,16 +65,29 @@ def _enroll(arguments: argparse.Namespace) -> int:
     from tocsin.agent.enroll import enroll  # noqa: PLC0415 - see above
 
     config = read_config(arguments.config, arguments.state_dir)
-    ca = arguments.ca.read_text() if arguments.ca else ""
+    ca = _read(arguments.ca) if arguments.ca else ""
     identity = enroll(arguments.server, arguments.token, config.state_dir, ca)
     _say(f"enrolled as agent {identity.agent_id} of {identity.org}; start it with `tocsin agent run`")
     return HEALTHY
 
 
+def _read(ca: Path) -> str:
+    try:
+        return ca.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a PEM file"
+        raise InvalidSetting(f"{ca}: {reason}") from error
+
+
 def _run(arguments: argparse.Namespace) -> int:
+    from tocsin.agent.alone import alone  # noqa: PLC0415 - see above
+    from tocsin.agent.identity import load_identity  # noqa: PLC0415 - see above
     from tocsin.agent.run import Agent  # noqa: PLC0415 - see above
 
-    Agent(read_config(arguments.config, arguments.state_dir)).run()
+    config = read_config(arguments.config, arguments.state_dir)
+    load_identity(config.state_dir)  # first, since without one there may be no folder to hold
+    with alone(config.state_dir):
+        Agent(config).run()
     return HEALTHY
 
 

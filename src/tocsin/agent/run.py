@@ -24,6 +24,7 @@ from tocsin.agent.rule_set import login_homes, read_rules
 from tocsin.agent.session import AuditSession, Limits
 from tocsin.agent.ship import Shipper
 from tocsin.agent.spool import Spool
+from tocsin.agent.told import Told, tell
 from tocsin.agent.transport import Transport
 from tocsin.agent.users import Users
 
@@ -50,7 +51,7 @@ class Agent:
         identity = load_identity(config.state_dir)
         signer = load_key(config.state_dir)
         host = host_facts()
-        self._config = config
+        self._config, self._server, self._told = config, identity.server, Told()
         self._health = Health(tocsin.__version__)
         self._spool = Spool(config.state_dir / "spool", config.spool, identity, signer, host["boot_id"])
         self._redactor = Redactor(config.redact.patterns, defaults=config.redact.defaults)
@@ -93,6 +94,8 @@ class Agent:
         status = session.control.status()
         self._totals = {"kernel_lost": status.lost, "backlog_wait_jiffies": status.backlog_wait_time_actual}
         self._rules_at = float("-inf")
+        role = "owner of the kernel's audit" if session.owner else f"listens beside process {status.pid}"
+        tell(f"ships to {self._server}, state in {self._config.state_dir}; {role}")
         return session
 
     def _step(self, session: AuditSession) -> AuditSession:
@@ -120,6 +123,7 @@ class Agent:
         self._spool.tick()
         self._tell_health(session, status)
         self._health.write(self._config.state_dir)
+        self._told.changes(self._health.snapshot().modules)
         if not session.owner and not status.pid:  # the daemon that owned the audit has gone
             session.stop()
             return self._open_session()
