@@ -99,6 +99,8 @@ def test_rules_run_finds_and_check_names_file_and_line(tmp_path: Path) -> None:
     checked = tocsin("rules", "check", str(bad))
     assert checked.returncode == 1
     assert f"{bad}:6: error: " in checked.stdout
+    bad.write_text(RULE.replace("id: 44444444-0000-4000-8000-000000000001", "id: 5"))
+    assert f"{bad}:3: error: id must be a text, not 5" in tocsin("rules", "check", str(bad)).stdout
 
 
 def test_a_damaged_database_is_one_sentence(tmp_path: Path) -> None:

@@ -132,6 +132,9 @@ def _rule(document: Document, given: logsource.Mapping | None) -> Rule:
     for kind in ("correlation", "filter"):
         if kind in content:
             raise InvalidRule(f"a {kind} is not a rule that can be compiled alone")
+    for key in ("id", "title", "description"):
+        if not isinstance(said := content.get(key, ""), str):
+            raise InvalidRule(f"{key} must be a text, not {said!r}")
     additions = _additions(content.get("tocsin"))
     sigma = _read({key: value for key, value in content.items() if key != "tocsin"})
     source = LogSource(sigma.logsource.product or "", sigma.logsource.category or "", sigma.logsource.service or "")
