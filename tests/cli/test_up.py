@@ -75,3 +75,15 @@ def test_a_terminal_shows_the_greeting_alone(tmp_path: Path) -> None:
         except OSError:
             pass  # how a terminal ends
     assert not [word for word in (b"listening", b"leaked", b"Traceback", b"process ended") if word in shown], shown
+
+
+def test_parts_end_with_a_killed_supervisor(tmp_path: Path) -> None:
+    """Kill -9 of `tocsin up` alone leaves nobody behind: it can be started again at once, on the same port."""
+    port = free_port()
+    command = [sys.executable, "-m", "tocsin.cli", "up", "--no-agent", "--json", "--port", str(port)]
+    command += ["--data-dir", str(tmp_path)]
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            assert str(port) in process.stdout.readline()
+            process.kill()

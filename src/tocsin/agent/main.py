@@ -83,7 +83,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from tocsin.agent.alone import alone  # noqa: PLC0415 - see above
     from tocsin.agent.identity import load_identity  # noqa: PLC0415 - see above
     from tocsin.agent.run import Agent  # noqa: PLC0415 - see above
+    from tocsin.agent.supervised import end_with_supervisor  # noqa: PLC0415 - see above
 
+    end_with_supervisor()
     config = read_config(arguments.config, arguments.state_dir)
     load_identity(config.state_dir)  # first, since without one there may be no folder to hold
     with alone(config.state_dir):

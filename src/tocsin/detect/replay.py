@@ -35,8 +35,8 @@ def raw_events(lines: Iterable[bytes]) -> Iterator[Event | RefusedLine]:
     return read_json_lines(lines, _raw)
 
 
-def _raw(original: dict[str, Json]) -> Iterator[Event]:
-    yield Event(0, {"time": 0, "unmapped.source": msgspec.json.encode(original).decode()})
+def _raw(original: dict[str, Json]) -> Event:
+    return Event(0, {"time": 0, "unmapped.source": msgspec.json.encode(original).decode()})
 
 
 def frames_of(events: Sequence[Event], *, org: str, origin: str, sequence: int = 0) -> dict[int, Frame]:

@@ -18,7 +18,7 @@ __all__ = ["INSTANCE", "INSTANCE_HEADER", "as_served", "claim_folder", "claim_po
 
 INSTANCE = "TOCSIN_INSTANCE"  # variable with which a supervisor knows its own server from another on the port
 INSTANCE_HEADER = "Tocsin-Instance"
-_FREED_S = 2.0  # a server that has just been killed holds its port a moment longer
+_FREED_S = 5.0  # the parts of a server whose supervisor was killed need so long to end
 _ADDRESS_FILE = "server.json"
 _ADDRESS = ("host", "port", "public_url")
 

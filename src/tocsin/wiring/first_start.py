@@ -14,7 +14,6 @@ from tocsin.alert.channels import set_webhook
 from tocsin.config import Settings
 from tocsin.ingest.authority import fingerprint
 from tocsin.ingest.senders import hash_token
-from tocsin.model.errors import WrongState
 from tocsin.state.engine import open_state
 from tocsin.state.tables import channel, enrolment_token, org
 from tocsin.wiring.claim import make_folder
@@ -30,14 +29,10 @@ def open_server_state(settings: Settings, now_ms: int) -> sa.Engine:
 
     Raises:
         OutOfSpace: the data folder cannot be made.
-        WrongState: what is there is no state of Tocsin's.
+        InvalidSetting: what is there is no state of Tocsin's.
     """
     make_folder(settings.data_dir)
-    try:
-        engine = open_state(settings.state)
-    except sa.exc.DatabaseError as error:
-        shown = sa.make_url(settings.state).render_as_string(hide_password=True)
-        raise WrongState(f"the state {shown} cannot be opened: {error.orig}") from error
+    engine = open_state(settings.state)
     with engine.begin() as connection:
         known = connection.execute(sa.select(org.c.id).where(org.c.id == settings.org)).first()
         if known is None:

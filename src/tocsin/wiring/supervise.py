@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+
+from tocsin.agent.supervised import SUPERVISOR
 
 __all__ = ["Child", "Supervisor"]
 
@@ -37,8 +40,10 @@ class Child:
         """Start it; Ctrl-C in its terminal does not reach it, as the supervisor is who stops it."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         error = self.error_file.open("ab") if self.error_file else None
+        inherited = os.environ if self.environment is None else self.environment
+        environment = {**inherited, SUPERVISOR: str(os.getpid())}
         try:
-            self.process = subprocess.Popen(self.command, env=self.environment, stderr=error)  # noqa: S603 -- our own command line
+            self.process = subprocess.Popen(self.command, env=environment, stderr=error)  # noqa: S603 -- our own
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             if error is not None:
