@@ -19,7 +19,7 @@ from tocsin.conditions.fold_sql import fold_sql
 from tocsin.conditions.literal import passes
 from tocsin.conditions.render_sql import render_filter
 from tocsin.conditions.text_sql import passes_sql
-from tocsin.detect.naive import holds
+from tocsin.detect.evaluate.naive import holds
 from tocsin.model.condition import (
     Condition,
     Field,

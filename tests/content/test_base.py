@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from content.activity import activities
 from tocsin.columnar.frame import Frame, frames
-from tocsin.detect.case import run_cases
-from tocsin.detect.engine import Engine
-from tocsin.detect.library import load, ruleset_folder
+from tocsin.detect.evaluate.engine import Engine
+from tocsin.detect.quality.case import run_cases
+from tocsin.detect.sigma.library import load, ruleset_folder
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.model.schema import attribute

@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 
 from content.capture_scene import RECORDINGS, SCENES
-from tocsin.detect.engine import Engine
-from tocsin.detect.library import load, ruleset_folder
-from tocsin.detect.replay import replay
+from tocsin.detect.evaluate.engine import Engine
+from tocsin.detect.history.replay import replay
+from tocsin.detect.sigma.library import load, ruleset_folder
 from tocsin.model.event import Event
 from tocsin.normalize.auditd import read_events
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.detect.sigma import Document, documents, load_rule
+from tocsin.detect.sigma.rule import Document, documents, load_rule
 from tocsin.model.rule import Rule
 
 _PRODUCTS = {"linux", "aws", "kubernetes"}

@@ -141,7 +141,7 @@ def _table(alerts: list[Alert], now_ms: int) -> Table:
 
 def _rule(settings: Settings, rule_id: str) -> Rule | None:
     """The rule that fired, if it is still among the active ones."""
-    from tocsin.detect.library import load, ruleset_folder
+    from tocsin.detect.sigma.library import load, ruleset_folder
 
     library = load([*map(ruleset_folder, settings.rulesets), *settings.rules])
     return next((rule for rule in library.rules if rule.id == rule_id), None)

@@ -1,8 +1,8 @@
 """The condition tree: what Sigma rules, search filters and suppressions all become.
 
 A condition is true or false of one event; there is no third value, so `Not` is always the exact opposite. It is given
-meaning by three evaluators that must agree: `detect.naive` (the reference), `detect` over columns, and
-`conditions.render_sql` over the lake.
+meaning by three evaluators that must agree: `detect.evaluate.naive` (the reference), `detect.evaluate` over columns,
+and `conditions.render_sql` over the lake.
 
 What a leaf looks at: a field has zero or more *texts* in an event.
 

@@ -14,7 +14,7 @@ from tocsin.alert.record import record
 from tocsin.alert.webhook import Webhook
 from tocsin.columnar.frame import Batch, frames
 from tocsin.config import Settings
-from tocsin.detect.engine import Engine
+from tocsin.detect.evaluate.engine import Engine
 from tocsin.model.errors import InvalidSetting
 from tocsin.model.finding import Finding
 from tocsin.ports import Clock, EventLog, Notifier

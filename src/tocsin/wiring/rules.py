@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from tocsin.config import Settings
-from tocsin.detect.library import load, ruleset_folder
+from tocsin.detect.sigma.library import load, ruleset_folder
 from tocsin.model.rule import Rule
 
 __all__ = ["active_rules"]

@@ -1,0 +1,1 @@
+"""Condition trees over events: masks over columns, and the reference."""

@@ -1,0 +1,105 @@
+"""Rules over frames of events: findings."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+
+from tocsin.columnar.frame import Frame, events_at
+from tocsin.detect.evaluate.compiled import Compiler, Node
+from tocsin.detect.evaluate.naive import met
+from tocsin.detect.evaluate.texts import texts
+from tocsin.detect.evaluate.view import EventView
+from tocsin.model.condition import field_at
+from tocsin.model.event import Event, nest
+from tocsin.model.finding import EVIDENCE_KEPT, Finding, window_start
+from tocsin.model.rule import Rule
+
+__all__ = ["Engine", "fill_title", "title_fields"]
+
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
+
+
+class Engine:
+    """A fixed set of rules, compiled together; findings do not depend on how events are split into batches."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        compiler = Compiler()
+        self.rules: Final = tuple(rules)
+        self._of_class: dict[int, list[tuple[Rule, Node]]] = {}
+        for rule in self.rules:
+            node = compiler.compile(rule.condition)
+            for class_uid in rule.class_uids:
+                self._of_class.setdefault(class_uid, []).append((rule, node))
+        compiler.freeze()
+
+    def matches(self, frame: Frame) -> Iterator[tuple[Rule, list[int]]]:
+        """The rules that match some event of the frame, and the rows of these events, ascending."""
+        rules = self._of_class.get(frame.class_uid)
+        if not rules or not len(frame):
+            return
+        view = EventView(frame)
+        for rule, node in rules:
+            mask = node.mask(view)
+            if mask is not None and mask.any():
+                yield rule, np.flatnonzero(mask).tolist()
+
+    def findings(self, frames: Mapping[int, Frame]) -> list[Finding]:
+        """One finding for each event and rule that matches it, with the reasons and the event."""
+        return [finding for frame in frames.values() for finding in self._findings(frame)]
+
+    def _findings(self, frame: Frame) -> Iterator[Finding]:
+        matches = list(self.matches(frame))
+        # A row that many rules match is read once, and all rows are read together.
+        rows = sorted({row for _, of_rule in matches for row in of_rule})
+        events = dict(zip(rows, events_at(frame, rows), strict=True)) if rows else {}
+        for rule, of_rule in matches:
+            seen: Counter[tuple[str, ...]] = Counter()
+            for row in of_rule:
+                group = {path: _first(events[row], path) for path in rule.group_by}
+                org = str(events[row].values.get("metadata.tenant_uid", ""))
+                alert = (org, *group.values(), str(window_start(int(events[row].values["time"]), rule.window_ms)))
+                seen[alert] += 1
+                yield _finding(rule, events[row], group, whole=seen[alert] <= EVIDENCE_KEPT)
+
+
+def _finding(rule: Rule, event: Event, group: dict[str, str], *, whole: bool) -> Finding:
+    values = event.values
+    return Finding(
+        org=str(values.get("metadata.tenant_uid", "")),
+        rule_id=rule.id,
+        rule_title=rule.title,
+        title=fill_title(rule, event),
+        level=rule.level,
+        tags=rule.tags,
+        origin=str(values.get("device.uid", "")),
+        hostname=str(values.get("device.hostname", "")),
+        event_uid=str(values.get("metadata.uid", "")),
+        class_uid=event.class_uid,
+        time=int(values["time"]),
+        group=group,
+        window_ms=rule.window_ms,
+        met=met(rule.condition, event) if whole else (),
+        event=nest(event) if whole else {},
+    )
+
+
+def fill_title(rule: Rule, event: Event) -> str:
+    """The rule's title template with the event's values in it; the plain title if the event lacks one of them."""
+    found = {path: _first(event, path) for path in title_fields(rule)}
+    if not rule.title_template or not all(found.values()):
+        return rule.title
+    return _PLACEHOLDER.sub(lambda placeholder: found[placeholder[1]], rule.title_template)
+
+
+def title_fields(rule: Rule) -> list[str]:
+    """The paths that the rule's title template names."""
+    return _PLACEHOLDER.findall(rule.title_template)
+
+
+def _first(event: Event, path: str) -> str:
+    return next(iter(texts(event, field_at(path), None)), "")

@@ -1,0 +1,1 @@
+"""Rules over events that are already there."""

@@ -1,0 +1,1 @@
+"""What is wrong with rules, and what they do on their cases."""

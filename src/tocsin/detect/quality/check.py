@@ -1,0 +1,129 @@
+"""What is wrong with rule files, with file and line: `tocsin rules check`."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from tocsin.detect.evaluate.engine import title_fields
+from tocsin.detect.sigma.library import read_documents
+from tocsin.detect.sigma.logsource import Mapping, find_mapping
+from tocsin.detect.sigma.rule import Document, load_rule
+from tocsin.model.condition import And, Condition, Field, InRecord, Match, Not, Or, SameAs, Scope, field_at, leaves
+from tocsin.model.errors import InvalidRule
+from tocsin.model.rule import Rule
+from tocsin.model.schema import CLASSES
+
+__all__ = ["Problem", "Severity", "check"]
+
+
+class Severity(enum.StrEnum):
+    """An error keeps a rule from working; a warning is worth a look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Problem(msgspec.Struct, frozen=True, order=True):
+    """Something wrong with a rule."""
+
+    path: str
+    line: int
+    severity: Severity
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.severity}: {self.text}"
+
+
+def check(paths: Iterable[Path]) -> list[Problem]:
+    """All problems of the rules in files and folders, by file and line; none means that every rule can match.
+
+    Raises:
+        NotFound: a path does not exist.
+    """
+    refused: list[InvalidRule] = []
+    seen: dict[str, Rule] = {}
+    problems: list[Problem] = []
+    for document in read_documents(paths, refused):
+        try:
+            rule = load_rule(document)
+        except InvalidRule as error:
+            refused.append(error)
+        else:
+            problems += _problems(document, rule)
+            problems += _identity(document, rule, seen)
+    problems += [Problem(error.path, error.line, Severity.ERROR, error.reason) for error in refused]
+    return sorted(problems)
+
+
+def _identity(document: Document, rule: Rule, seen: dict[str, Rule]) -> Iterator[Problem]:
+    line = document.keys.get("id", document.line)
+    if "id" not in document.content:
+        yield Problem(document.path, line, Severity.ERROR, "the rule has no id")
+    first = seen.setdefault(rule.id, rule)
+    if first is not rule:
+        text = f"id {rule.id} is also the id of {first.path}:{first.line}"
+        yield Problem(document.path, line, Severity.ERROR, text)
+
+
+def _problems(document: Document, rule: Rule) -> Iterator[Problem]:
+    mapping = find_mapping(rule.logsource)
+    impossible = _impossible_fields(rule)
+    for field in impossible:
+        line = document.fields.get(field.path, document.keys.get("detection", document.line))
+        text = f"field {field.path} can never exist in {rule.logsource}{_suggestion(field, mapping)}"
+        yield Problem(document.path, line, Severity.ERROR, text)
+    if not _can_match(rule.condition, frozenset(impossible)):
+        line = document.selections.get("condition", document.line)
+        yield Problem(document.path, line, Severity.ERROR, "the rule can never match")
+    for name in mapping.unfilled:
+        if name in document.fields:
+            text = f"field {name} is not filled by any source of {rule.logsource} yet"
+            yield Problem(document.path, document.fields[name], Severity.WARNING, text)
+    own = document.keys.get("tocsin", document.line)
+    for path in sorted({*rule.group_by, *title_fields(rule)}):
+        if not _exists(field_at(path), rule):
+            text = f"tocsin: no attribute {path} in events of {rule.logsource}"
+            yield Problem(document.path, own, Severity.ERROR, text)
+
+
+def _impossible_fields(rule: Rule) -> list[Field]:
+    """The fields that no event has that the rule is applied to, in the rule's order."""
+    named = [field for leaf in leaves(rule.condition) if isinstance(leaf, Match) for field in _fields(leaf)]
+    return [field for field in dict.fromkeys(named) if not _exists(field, rule)]
+
+
+def _exists(field: Field, rule: Rule) -> bool:
+    if field.scope is not Scope.ATTRIBUTE:
+        return True
+    return any(field.path in CLASSES[class_uid].paths for class_uid in rule.class_uids)
+
+
+def _can_match(condition: Condition, impossible: frozenset[Field]) -> bool:
+    """Can the condition hold if these fields are always missing?"""
+    match condition:
+        case And(parts):
+            return all(_can_match(part, impossible) for part in parts)
+        case Or(parts):
+            return any(_can_match(part, impossible) for part in parts)
+        case InRecord(part) | Not(Not(part)):
+            return _can_match(part, impossible)
+        case Match():
+            return impossible.isdisjoint(_fields(condition))
+        case _:
+            return True
+
+
+def _fields(leaf: Match) -> list[Field]:
+    return [leaf.field, leaf.test.other] if isinstance(leaf.test, SameAs) else [leaf.field]
+
+
+def _suggestion(field: Field, mapping: Mapping) -> str:
+    known = [*mapping.fields, *(path for class_uid in mapping.classes for path in CLASSES[class_uid].paths)]
+    near = difflib.get_close_matches(field.path, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""

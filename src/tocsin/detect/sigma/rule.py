@@ -1,0 +1,201 @@
+"""Sigma files to rules.
+
+Tocsin's own additions lie in the file under the key `tocsin`: title (a template), group_by, window, response. Sigma
+tools ignore it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import yaml
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaRule
+
+from tocsin.detect.sigma import logsource
+from tocsin.detect.sigma.condition import detections_condition
+from tocsin.model.condition import And, Condition, Field, Match, Or, Relation, Text
+from tocsin.model.errors import InvalidRule
+from tocsin.model.rule import DEFAULT_WINDOW_MS, LEVELS, LogSource, Rule
+
+__all__ = ["Document", "documents", "load_rule"]
+
+_WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
+_LONG_NAME: Final = 3
+_UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document of a rule file, and the lines where its parts start."""
+
+    content: dict[str, object]
+    path: str
+    line: int
+    selections: dict[str, int]
+    fields: dict[str, int]  # where a field is first named in the detection
+    keys: dict[str, int]
+
+
+class _Additions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands under `tocsin`."""
+
+    title: str = ""
+    group_by: tuple[str, ...] = ()
+    window: str = ""
+    response: str = ""
+
+
+def documents(text: str, path: str) -> Iterator[Document]:
+    """The YAML documents of a rule file.
+
+    Raises:
+        InvalidRule: no YAML, or no map; names the line.
+    """
+    loader = yaml.CSafeLoader(text)
+    try:
+        while loader.check_node():
+            yield _document(loader, path)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InvalidRule(f"not YAML: {error.problem or error}", path, mark.line + 1 if mark else 0) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidRule(f"not YAML: {error}", path) from error
+    finally:
+        loader.dispose()
+
+
+def _document(loader: yaml.CSafeLoader, path: str) -> Document:
+    node = loader.get_node()
+    if not isinstance(node, yaml.MappingNode):
+        raise InvalidRule("a rule must be a map of keys", path, node.start_mark.line + 1 if node else 0)
+    line = node.start_mark.line + 1
+    content: dict[object, object] = loader.construct_document(node)
+    keys = _lines(node)
+    detection = next((value for key, value in node.value if key.value == "detection"), None)
+    selections = _lines(detection) if isinstance(detection, yaml.MappingNode) else {}
+    fields: dict[str, int] = {}
+    for name, at in _named(detection):
+        fields.setdefault(name, at)
+    return Document({str(key): value for key, value in content.items()}, path, line, selections, fields, keys)
+
+
+def _named(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Every key in a detection without its modifiers, and its line."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _named(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value).partition("|")[0], key.start_mark.line + 1
+            yield from _named(value)
+
+
+def _lines(node: yaml.MappingNode) -> dict[str, int]:
+    return {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+
+
+def load_rule(document: Document, mapping: logsource.Mapping | None = None) -> Rule:
+    """The rule of a document; its fields are found through its log source's mapping, or the one that is given.
+
+    Raises:
+        InvalidRule: it cannot be compiled; names file and line.
+    """
+    try:
+        return _rule(document, mapping)
+    except InvalidRule as error:
+        raise InvalidRule(error.reason, document.path, _guilty_line(document, error.reason)) from error
+    except SigmaError as error:
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise InvalidRule(reason, document.path, _guilty_line(document, reason)) from error
+
+
+def _guilty_line(document: Document, reason: str) -> int:
+    """The line of the key, field or selection that the reason names, else where the detection starts."""
+    places = document.fields | document.selections | document.keys
+    named = re.split(r"[^\w.-]+", reason)
+    # Names as short as `s` are words of their own; they count only in quotes.
+    certain = [name for name in named if len(name) >= _LONG_NAME or f"{name!r}" in reason]
+    for name in [*named[:1], *certain]:
+        if name in places:
+            return places[name]
+    return document.keys.get("detection", document.line)
+
+
+def _rule(document: Document, given: logsource.Mapping | None) -> Rule:
+    content = document.content
+    for kind in ("correlation", "filter"):
+        if kind in content:
+            raise InvalidRule(f"a {kind} is not a rule that can be compiled alone")
+    for key in ("id", "title", "description"):
+        if not isinstance(said := content.get(key, ""), str):
+            raise InvalidRule(f"{key} must be a text, not {said!r}")
+    additions = _additions(content.get("tocsin"))
+    sigma = _read({key: value for key, value in content.items() if key != "tocsin"})
+    source = LogSource(sigma.logsource.product or "", sigma.logsource.category or "", sigma.logsource.service or "")
+    mapping = given or logsource.find_mapping(source)
+    return Rule(
+        id=str(sigma.id or sigma.name or Path(document.path).stem),
+        title=sigma.title,
+        condition=_located(detections_condition(sigma.detection, mapping), mapping),
+        class_uids=mapping.classes,
+        title_template=additions.title,
+        description=(sigma.description or "").strip(),
+        level=_level(sigma),
+        status=sigma.status.name.lower() if sigma.status else "",
+        logsource=source,
+        tags=tuple(str(tag) for tag in sigma.tags),
+        references=tuple(map(str, sigma.references)),
+        false_positives=tuple(map(str, sigma.falsepositives)),
+        response=additions.response,
+        group_by=additions.group_by or mapping.group_by,
+        window_ms=_window_ms(additions.window),
+        path=document.path,
+        line=document.line,
+        lines=tuple(document.selections.items()),
+    )
+
+
+def _read(content: dict[str, object]) -> SigmaRule:
+    try:
+        return SigmaRule.from_dict(content)
+    except SigmaError:
+        raise
+    except (AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError) as error:
+        # What pySigma does with values of a kind that it did not expect.
+        raise InvalidRule(f"some value is of the wrong kind: {error}") from error
+
+
+def _additions(content: object) -> _Additions:
+    try:
+        return msgspec.convert(content or {}, _Additions)
+    except msgspec.ValidationError as error:
+        raise InvalidRule(f"tocsin: {error}") from error
+
+
+def _level(sigma: SigmaRule) -> str:
+    level = sigma.level.name.lower() if sigma.level else "medium"
+    return level if level in LEVELS else "medium"
+
+
+def _window_ms(window: str) -> int:
+    if not window:
+        return DEFAULT_WINDOW_MS
+    found = _WINDOW.fullmatch(window)
+    if found is None:
+        raise InvalidRule(f"tocsin: window {window!r} must be a number and s, m, h or d, e.g. 4h")
+    return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def _located(condition: Condition, mapping: logsource.Mapping) -> Condition:
+    """The condition, and that the event is of the kind that the log source means."""
+    where = [
+        Or(tuple(Match(Field(path), Text(Relation.EQUALS, value, cased=True), f"{path}: {value}") for value in values))
+        for path, values in mapping.where.items()
+    ]
+    return And((*where, condition)) if where else condition

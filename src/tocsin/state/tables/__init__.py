@@ -1,0 +1,29 @@
+"""The tables of the state. All times are milliseconds since the epoch; the org is in every key that a person can reach.
+
+A change here needs a migration beside it (`state/migrations`): a test compares the two.
+"""
+
+from __future__ import annotations
+
+from tocsin.state.tables.alerts import alert, alert_event, channel, outbox
+from tocsin.state.tables.columns import METADATA
+from tocsin.state.tables.consumers import consumer_offset, consumer_taken, dead_letter
+from tocsin.state.tables.fleet import agent, enrolment_token, ledger
+from tocsin.state.tables.people import login, org, user
+
+__all__ = [
+    "METADATA",
+    "agent",
+    "alert",
+    "alert_event",
+    "channel",
+    "consumer_offset",
+    "consumer_taken",
+    "dead_letter",
+    "enrolment_token",
+    "ledger",
+    "login",
+    "org",
+    "outbox",
+    "user",
+]

@@ -1,0 +1,130 @@
+"""Rules in folders, what is wrong with them, and their cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit_lines import Log
+from tocsin.detect.quality.case import run_cases
+from tocsin.detect.quality.check import Severity, check
+from tocsin.detect.sigma.library import load, ruleset_folder
+from tocsin.model.errors import NotFound
+
+_RULE = """title: Netcat
+id: 00000000-0000-4000-8000-00000000000{number}
+logsource: {{product: linux, category: process_creation}}
+detection:
+  nc:
+    {field}: /usr/bin/nc
+  condition: nc
+"""
+
+
+def _write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_one_bad_rule_does_not_keep_the_others_out(tmp_path: Path) -> None:
+    """Also not the ones behind it in the same file; each refusal names its place."""
+    good = _RULE.format(number=1, field="Image")
+    _write(tmp_path, "a.yml", "title: Broken\n---\n" + good)
+    _write(tmp_path, "deep/b.yml", _RULE.format(number=2, field="Image"))
+    _write(tmp_path, "c.yml", "{")
+    _write(tmp_path, "d.txt", "no rule")
+    library = load([tmp_path])
+    assert [rule.id[-1] for rule in library.rules] == ["1", "2"]
+    assert sorted((Path(error.path).name, error.line) for error in library.refused) == [("a.yml", 1), ("c.yml", 2)]
+
+
+def test_an_id_is_used_once(tmp_path: Path) -> None:
+    """The second rule of the same id is refused, and says which one has it."""
+    for name in ("a.yml", "b.yml"):
+        _write(tmp_path, name, _RULE.format(number=1, field="Image"))
+    library = load([tmp_path])
+    assert len(library.rules) == 1
+    assert "is also the id of" in library.refused[0].reason
+    assert [problem.line for problem in check([tmp_path])] == [2]
+
+
+def test_what_does_not_exist_is_said(tmp_path: Path) -> None:
+    """A path and a ruleset."""
+    with pytest.raises(NotFound, match="no such file"):
+        load([tmp_path / "nowhere"])
+    with pytest.raises(NotFound, match="no ruleset 'nosuch'"):
+        ruleset_folder("nosuch")
+
+
+@pytest.mark.parametrize(
+    ("field", "own", "line", "severity", "words"),
+    [
+        ("Imag", "", 6, Severity.ERROR, "field Imag can never exist .* did you mean Image?"),
+        ("Imag", "", 7, Severity.ERROR, "never match"),
+        ("file.path", "", 6, Severity.ERROR, "field file.path can never exist"),
+        ("Image", "tocsin: {title: '{{file.path}}'}\n", 8, Severity.ERROR, "no attribute file.path"),
+        ("Image", "tocsin: {group_by: [nosuch]}\n", 8, Severity.ERROR, "no attribute nosuch"),
+    ],
+)
+def test_check_names_line_and_cause(
+    tmp_path: Path, field: str, own: str, line: int, severity: Severity, words: str
+) -> None:
+    """Fields that no event has, rules that cannot match, templates that cannot be filled."""
+    path = _write(tmp_path, "a.yml", _RULE.format(number=1, field=field) + own)
+    problems = {(problem.path, problem.line, problem.severity): problem.text for problem in check([tmp_path])}
+    found = problems[str(path), line, severity]
+    assert pytest.RaisesExc(Exception, match=words).matches(Exception(found))
+
+
+def test_a_good_rule_has_no_problem(tmp_path: Path) -> None:
+    """And one without an id has one."""
+    good = _RULE.format(number=1, field="Image")
+    _write(tmp_path, "a.yml", good)
+    assert check([tmp_path]) == []
+    _write(tmp_path, "a.yml", "\n".join(line for line in good.splitlines() if not line.startswith("id:")))
+    assert [problem.text for problem in check([tmp_path])] == ["the rule has no id"]
+
+
+@pytest.mark.data
+def test_public_rules_whose_field_no_source_fills_are_reported(public_data: Path) -> None:
+    """Not dropped: the three rules on host names of connections are named with file and line."""
+    problems = check([public_data / "sigma" / "rules" / "linux"])
+    assert {problem.severity for problem in problems} == {Severity.WARNING}
+    assert {Path(problem.path).name for problem in problems} == {
+        "net_connection_lnx_crypto_mining_indicators.yml",
+        "net_connection_lnx_domain_localtonet_tunnel.yml",
+        "net_connection_lnx_ngrok_tunnel.yml",
+    }
+    assert all(problem.line > 1 for problem in problems)
+
+
+def _cases(folder: Path, fires: str, misses: str) -> list[str]:
+    path = _write(folder, "nc.yml", _RULE.format(number=1, field="Image"))
+    for kind, exe in (("fires", fires), ("misses", misses)):
+        log = Log()
+        log.launch(exe, [exe])
+        _write(folder, f"nc.{kind}.log", "\n".join(line.decode() for line in log.lines))
+    (rule,) = load([path]).rules
+    return [outcome.problem for outcome in run_cases(rule)]
+
+
+def test_cases_run_the_real_path(tmp_path: Path) -> None:
+    """Raw records beside the rule: it fires on the one and not on the other."""
+    assert _cases(tmp_path, "/usr/bin/nc", "/usr/bin/ls") == ["", ""]
+
+
+def test_cases_that_are_wrong_say_how(tmp_path: Path) -> None:
+    """The wrong way round, missing, or unreadable."""
+    assert _cases(tmp_path, "/usr/bin/ls", "/usr/bin/nc") == [
+        "the rule does not fire on any of 1 events",
+        "the rule fires on 1 of 1 events",
+    ]
+    (tmp_path / "nc.fires.log").unlink()
+    _write(tmp_path, "nc.misses.log", "no audit record\n")
+    (rule,) = load([tmp_path]).rules
+    missing, unreadable = run_cases(rule)
+    assert missing.problem == "nc.fires.log is missing"
+    assert unreadable.problem.startswith("line 1 cannot be read")
