@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.detect.sigma.rule import Document, documents, load_rule
+from tocsin.detect.sigma.document import Document, documents
+from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.rule import Rule
 
 _PRODUCTS = {"linux", "aws", "kubernetes"}

@@ -10,7 +10,8 @@ from event_frames import frames_of
 from tocsin.conditions.parse_sql import parse_filter
 from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.evaluate.naive import holds
-from tocsin.detect.sigma.rule import documents, load_rule
+from tocsin.detect.sigma.document import documents
+from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.event import Event
 from tocsin.model.finding import MetTerm
 from tocsin.model.rule import Rule

@@ -8,7 +8,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tocsin.detect.sigma.rule import documents, load_rule
+from tocsin.detect.sigma.document import documents
+from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import Rule
 

@@ -8,7 +8,8 @@ import pytest
 
 from event_frames import frames_of
 from tocsin.detect.evaluate.engine import Engine
-from tocsin.detect.sigma.rule import Document, documents, load_rule
+from tocsin.detect.sigma.document import Document, documents
+from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.errors import InvalidRule
 from tocsin.model.event import Event
 from tocsin.model.rule import LogSource, Rule

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 
 from tocsin.detect.evaluate.engine import title_fields
+from tocsin.detect.sigma.document import Document
 from tocsin.detect.sigma.library import read_documents
 from tocsin.detect.sigma.logsource import Mapping, find_mapping
-from tocsin.detect.sigma.rule import Document, load_rule
+from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.condition import And, Condition, Field, InRecord, Match, Not, Or, SameAs, Scope, field_at, leaves
 from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import Rule

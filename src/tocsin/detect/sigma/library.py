@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
+from tocsin.detect.sigma.document import Document, documents
 from tocsin.detect.sigma.logsource import Mapping
-from tocsin.detect.sigma.rule import Document, documents, load_rule
+from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.errors import InvalidRule, NotFound
 from tocsin.model.rule import Rule
 

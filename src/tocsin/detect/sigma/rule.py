@@ -7,39 +7,25 @@ tools ignore it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import yaml
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
 from tocsin.detect.sigma import logsource
 from tocsin.detect.sigma.condition import detections_condition
+from tocsin.detect.sigma.document import Document
 from tocsin.model.condition import And, Condition, Field, Match, Or, Relation, Text
 from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import DEFAULT_WINDOW_MS, LEVELS, LogSource, Rule
 
-__all__ = ["Document", "documents", "load_rule"]
+__all__ = ["load_rule"]
 
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
 _LONG_NAME: Final = 3
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One YAML document of a rule file, and the lines where its parts start."""
-
-    content: dict[str, object]
-    path: str
-    line: int
-    selections: dict[str, int]
-    fields: dict[str, int]  # where a field is first named in the detection
-    keys: dict[str, int]
 
 
 class _Additions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,55 +35,6 @@ class _Additions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group_by: tuple[str, ...] = ()
     window: str = ""
     response: str = ""
-
-
-def documents(text: str, path: str) -> Iterator[Document]:
-    """The YAML documents of a rule file.
-
-    Raises:
-        InvalidRule: no YAML, or no map; names the line.
-    """
-    loader = yaml.CSafeLoader(text)
-    try:
-        while loader.check_node():
-            yield _document(loader, path)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise InvalidRule(f"not YAML: {error.problem or error}", path, mark.line + 1 if mark else 0) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidRule(f"not YAML: {error}", path) from error
-    finally:
-        loader.dispose()
-
-
-def _document(loader: yaml.CSafeLoader, path: str) -> Document:
-    node = loader.get_node()
-    if not isinstance(node, yaml.MappingNode):
-        raise InvalidRule("a rule must be a map of keys", path, node.start_mark.line + 1 if node else 0)
-    line = node.start_mark.line + 1
-    content: dict[object, object] = loader.construct_document(node)
-    keys = _lines(node)
-    detection = next((value for key, value in node.value if key.value == "detection"), None)
-    selections = _lines(detection) if isinstance(detection, yaml.MappingNode) else {}
-    fields: dict[str, int] = {}
-    for name, at in _named(detection):
-        fields.setdefault(name, at)
-    return Document({str(key): value for key, value in content.items()}, path, line, selections, fields, keys)
-
-
-def _named(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
-    """Every key in a detection without its modifiers, and its line."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _named(item)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield str(key.value).partition("|")[0], key.start_mark.line + 1
-            yield from _named(value)
-
-
-def _lines(node: yaml.MappingNode) -> dict[str, int]:
-    return {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
 
 
 def load_rule(document: Document, mapping: logsource.Mapping | None = None) -> Rule:

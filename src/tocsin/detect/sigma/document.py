@@ -1,0 +1,126 @@
+"""The YAML documents of a rule file, and where their parts stand."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import yaml
+
+from tocsin.model.errors import InvalidRule
+
+__all__ = ["Document", "documents"]
+
+_BODIES: Final = ("detection", "correlation", "filter")
+_STRING: Final = "tag:yaml.org,2002:str"
+_MERGE: Final = "tag:yaml.org,2002:merge"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document of a rule file, and the lines where its parts start."""
+
+    content: dict[str, object]
+    path: str
+    line: int
+    selections: dict[str, int]  # and what else stands in the detection, correlation or filter; rules it refers to
+    fields: dict[str, int]  # where a field is first named in the body
+    keys: dict[str, int]
+
+    def line_of(self, *names: str) -> int:
+        """Where the first of these that the document has stands, else where the document starts."""
+        for name in names:
+            for places in (self.keys, self.selections, self.fields):
+                if name in places:
+                    return places[name]
+        return self.line
+
+
+def documents(text: str, path: str) -> Iterator[Document]:
+    """The YAML documents of a rule file.
+
+    Raises:
+        InvalidRule: no YAML, no map, or a key that stands twice in one; names the line.
+    """
+    loader = yaml.CSafeLoader(text)
+    try:
+        while loader.check_node():
+            yield _document(loader, path)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InvalidRule(f"not YAML: {error.problem or error}", path, mark.line + 1 if mark else 0) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidRule(f"not YAML: {error}", path) from error
+    finally:
+        loader.dispose()
+
+
+def _document(loader: yaml.CSafeLoader, path: str) -> Document:
+    node = loader.get_node()
+    if not isinstance(node, yaml.MappingNode):
+        raise InvalidRule("a rule must be a map of keys", path, node.start_mark.line + 1 if node else 0)
+    content = _Builder(loader, path).mapping(node)
+    body = next((value for key, value in node.value if key.value in _BODIES), None)
+    selections = _lines(body) if isinstance(body, yaml.MappingNode) else {}
+    fields: dict[str, int] = {}
+    for name, at in _named(body):
+        fields.setdefault(name, at)
+    line = node.start_mark.line + 1
+    return Document({str(key): value for key, value in content.items()}, path, line, selections, fields, _lines(node))
+
+
+class _Builder:
+    """Makes values of nodes; quicker than the loader's own way, which is not needed for the texts that most are."""
+
+    def __init__(self, loader: yaml.CSafeLoader, path: str) -> None:
+        self._loader, self._path = loader, path
+        self._shared: dict[int, object] = {}  # by node: what an anchor names is one value, however often it is named
+
+    def mapping(self, node: yaml.MappingNode) -> dict[Hashable, object]:
+        if any(key.tag == _MERGE for key, _ in node.value):
+            self._loader.flatten_mapping(node)
+        made: dict[Hashable, object] = {}
+        for key_node, value_node in node.value:
+            key = self._value(key_node)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, Hashable):
+                raise InvalidRule("a key must be a text", self._path, line)
+            if key in made:
+                raise InvalidRule(f"key {key!r} stands twice in one map, and only one would count", self._path, line)
+            made[key] = self._value(value_node)
+        return made
+
+    def _value(self, node: yaml.Node) -> object:
+        if node.tag == _STRING:
+            return node.value
+        if isinstance(node, yaml.ScalarNode):
+            return self._loader.construct_object(node)
+        if id(node) not in self._shared:
+            self._shared[id(node)] = self._collection(node)
+        return self._shared[id(node)]
+
+    def _collection(self, node: yaml.Node) -> object:
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node)
+        return [self._value(item) for item in node.value]
+
+
+def _named(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Every key in a body without its modifiers, and its line."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _named(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value).partition("|")[0], key.start_mark.line + 1
+            yield from _named(value)
+
+
+def _lines(node: yaml.MappingNode) -> dict[str, int]:
+    """Where the keys of a map start, and the rules that it refers to."""
+    lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+    rules = next((value for key, value in node.value if key.value == "rules"), None)
+    if isinstance(rules, yaml.SequenceNode):
+        lines |= {str(rule.value): rule.start_mark.line + 1 for rule in rules.value}
+    return lines
