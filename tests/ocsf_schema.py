@@ -16,7 +16,8 @@ __all__ = ["problems"]
 @functools.cache
 def _validator(class_uid: int, profiles: tuple[str, ...]) -> jsonschema.Draft202012Validator:
     schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=OCSF_VERSION))
-    name = CLASSES[class_uid].name
+    declared = CLASSES[class_uid]
+    name = f"{declared.extension}/{declared.name}" if declared.extension else declared.name
     return jsonschema.Draft202012Validator(schema.get_class_schema(class_name=name, profiles=list(profiles)))
 
 
