@@ -9,9 +9,11 @@ from tocsin.state.tables.alerts import alert, alert_event, channel, outbox
 from tocsin.state.tables.columns import METADATA
 from tocsin.state.tables.consumers import consumer_offset, consumer_taken, dead_letter
 from tocsin.state.tables.fleet import agent, enrolment_token, ledger
+from tocsin.state.tables.intel import EVERY_ORG, intel_block, intel_feed, intel_hunt
 from tocsin.state.tables.people import login, org, user
 
 __all__ = [
+    "EVERY_ORG",
     "METADATA",
     "agent",
     "alert",
@@ -21,6 +23,9 @@ __all__ = [
     "consumer_taken",
     "dead_letter",
     "enrolment_token",
+    "intel_block",
+    "intel_feed",
+    "intel_hunt",
     "ledger",
     "login",
     "org",

@@ -1,0 +1,1 @@
+"""Threat intelligence: feeds of indicators, matched against events as they come and against history."""
