@@ -9,10 +9,11 @@ from __future__ import annotations
 import enum
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tocsin.model.condition import Field
+from tocsin.model.life import Life
 
 __all__ = [
     "Bound",
@@ -154,6 +155,7 @@ class Correlation:
     false_positives: tuple[str, ...] = ()
     response: str = ""  # what to do about it
     window_ms: int = 0  # firings of one group within this are one alert; 0: the time span
+    life: Life = field(default_factory=Life)
     path: str = ""  # file it came from
     line: int = 0  # where it starts in that file
 

@@ -39,6 +39,8 @@ class Finding(msgspec.Struct, frozen=True):
     window_ms: int
     met: tuple[MetTerm, ...]  # empty, like the event, beyond the EVIDENCE_KEPT first of one alert in a batch
     event: dict[str, Json]  # nested, as exported
+    staged: bool = False  # kept, but nobody is told: the rule is being tried
+    suppressed_by: str = ""  # kept, but nobody is told: the suppression that hides it
 
 
 def window_start(time_ms: int, window_ms: int) -> int:
@@ -47,7 +49,12 @@ def window_start(time_ms: int, window_ms: int) -> int:
 
 
 def alert_id(finding: Finding) -> str:
-    """The alert that a finding belongs to: org, rule, group and window decide, so a replay adds nothing."""
+    """The alert that a finding belongs to: org, rule, group and window decide, so a replay adds nothing.
+
+    What nobody is told of makes alerts of its own, so that it neither hides nor swells one that somebody is told of.
+    """
     group = "\0".join(f"{key}={value}" for key, value in sorted(finding.group.items()))
     start = window_start(finding.time, finding.window_ms)
-    return hashlib.sha256(f"{finding.org}\0{finding.rule_id}\0{start}\0{group}".encode()).hexdigest()[:24]
+    silence = "\0\0staged" * finding.staged + (f"\0\0{finding.suppressed_by}" if finding.suppressed_by else "")
+    text = f"{finding.org}\0{finding.rule_id}\0{start}\0{group}{silence}"
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

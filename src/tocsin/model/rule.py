@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tocsin.model.condition import Condition
+from tocsin.model.life import Life
 
 __all__ = ["DEFAULT_GROUP_BY", "DEFAULT_WINDOW_MS", "LEVELS", "LogSource", "Rule"]
 
@@ -45,6 +46,9 @@ class Rule:
     response: str = ""  # what to do about it
     group_by: tuple[str, ...] = DEFAULT_GROUP_BY  # attribute paths whose values make one alert
     window_ms: int = DEFAULT_WINDOW_MS
+    threshold: int = 0  # so many matches of one group within the window are one alert; 0: each match is enough
+    name: str = ""  # what correlations and filters may call it
+    life: Life = field(default_factory=Life)
     path: str = ""  # file it came from
     line: int = 0  # where it starts in that file
     lines: tuple[tuple[str, int], ...] = ()  # where its selections start: (name, line)

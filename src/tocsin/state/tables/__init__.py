@@ -11,11 +11,24 @@ from tocsin.state.tables.consumers import consumer_offset, consumer_taken, dead_
 from tocsin.state.tables.fleet import agent, enrolment_token, ledger
 from tocsin.state.tables.intel import EVERY_ORG, intel_block, intel_feed, intel_hunt
 from tocsin.state.tables.people import login, org, user
+from tocsin.state.tables.rules import (
+    agent_tag,
+    rule_change,
+    rule_cost,
+    rule_hit,
+    rule_noise,
+    rule_state,
+    rule_version,
+    rules_in_use,
+    ruleset_assignment,
+    suppression,
+)
 
 __all__ = [
     "EVERY_ORG",
     "METADATA",
     "agent",
+    "agent_tag",
     "alert",
     "alert_event",
     "channel",
@@ -30,5 +43,14 @@ __all__ = [
     "login",
     "org",
     "outbox",
+    "rule_change",
+    "rule_cost",
+    "rule_hit",
+    "rule_noise",
+    "rule_state",
+    "rule_version",
+    "rules_in_use",
+    "ruleset_assignment",
+    "suppression",
     "user",
 ]

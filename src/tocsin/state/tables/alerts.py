@@ -26,7 +26,8 @@ alert = sa.Table(
     number("first_event_at"),
     number("last_event_at"),
     number("event_count", default=0),
-    text("status", default="open"),  # open, acknowledged, closed
+    text("status", default="open"),  # open, acknowledged, closed; of those that nobody is told of: staged, suppressed
+    text("suppressed_by", nullable=True),
     text("assignee", nullable=True),
     text("closed_reason", nullable=True),
     number("closed_at", nullable=True),
