@@ -21,7 +21,7 @@ from tocsin.normalize.auditd import Reassembler
 from tocsin.normalize.auditd import read_events as read_audit
 from tocsin.wiring.sources import READERS, Reader
 
-__all__ = ["Refusals", "add_to", "read_source"]
+__all__ = ["Refusals", "add_to", "read_lines", "read_source"]
 
 _encode = msgspec.json.Encoder().encode
 _GZIP = b"\x1f\x8b"
@@ -44,7 +44,7 @@ def events(
     for path in files:
         # Gaps in the serial numbers of an audit log are events that it lacks.
         reassembler = Reassembler()
-        for item in _read(
+        for item in read_lines(
             path, partial(read_audit, reassembler=reassembler) if source == "auditd" else READERS[source]
         ):
             if isinstance(item, RefusedLine):
@@ -95,10 +95,11 @@ def read_source(paths: Iterable[Path], source: str) -> Iterator[Event | RefusedL
     if source not in READERS:
         raise BadInput(f"source {source!r} is not known; known are {', '.join(READERS)}")
     for path in paths:
-        yield from _read(path, READERS[source])
+        yield from read_lines(path, READERS[source])
 
 
-def _read(path: Path, read: Reader) -> Iterator[Event | RefusedLine]:
+def read_lines(path: Path, read: Reader) -> Iterator[Event | RefusedLine]:
+    """What a reader makes of a file's lines, packed or not; - is standard input."""
     try:
         with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
             yield from read(_lines(file))

@@ -22,7 +22,7 @@ from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.model.schema import CLASSES
 
-__all__ = ["Explanation", "Kind", "Missing", "Seen", "Step", "explain"]
+__all__ = ["Explanation", "Kind", "Missing", "Seen", "Step", "distance", "explain"]
 
 _LONGEST: Final = 200  # characters of a value that are shown
 _MOST_SEEN: Final = 5
@@ -143,6 +143,11 @@ class _Judge:
         """The record that satisfies the part, or else the one that comes nearest to it."""
         records = [record_fields(record) for record in self._event.records]
         return min(records, key=lambda record: _distance(flips(part, self._event, record)), default=None)
+
+
+def distance(rule: Rule, event: Event) -> float:
+    """How many terms an event is away from matching; more than any number for one of another class."""
+    return _distance(flips(rule.condition, event)) if event.class_uid in rule.class_uids else inf
 
 
 def _distance(fewest: tuple[Flip, ...] | None) -> float:
