@@ -8,6 +8,7 @@
     │   │   └── BadSignature  a batch whose signature or sender is not valid
     │   ├── ChainBroken       a batch that does not follow the sender's last one
     │   ├── InvalidRule       a detection rule that cannot be compiled; names file and line
+    │   ├── InvalidFeed       a feed of threat intelligence that is not in the format that it is said to be in
     │   ├── InvalidQuery      a filter expression that cannot be understood
     │   └── InvalidSetting    a configuration value that cannot be used
     ├── NotFound              the thing asked for does not exist
@@ -30,6 +31,7 @@ __all__ = [
     "Fenced",
     "InvalidBatch",
     "InvalidEvent",
+    "InvalidFeed",
     "InvalidQuery",
     "InvalidRecord",
     "InvalidRule",
@@ -79,6 +81,10 @@ class InvalidRule(BadInput):
         where = f"{path}:{line}: " if path and line else f"{path}: " if path else ""
         super().__init__(f"{where}{reason}")
         self.reason, self.path, self.line = reason, path, line
+
+
+class InvalidFeed(BadInput):
+    """A feed of threat intelligence that is not in the format that it is said to be in."""
 
 
 class InvalidQuery(BadInput):
