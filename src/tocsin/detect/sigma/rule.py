@@ -17,7 +17,7 @@ from sigma.rule import SigmaRule
 from tocsin.detect.sigma import logsource
 from tocsin.detect.sigma.condition import detections_condition
 from tocsin.detect.sigma.document import Document
-from tocsin.model.condition import And, Condition, Field, Match, Or, Relation, Text
+from tocsin.model.condition import And, Condition
 from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import DEFAULT_WINDOW_MS, LEVELS, LogSource, Rule
 
@@ -131,8 +131,5 @@ def _window_ms(window: str) -> int:
 
 def _located(condition: Condition, mapping: logsource.Mapping) -> Condition:
     """The condition, and that the event is of the kind that the log source means."""
-    where = [
-        Or(tuple(Match(Field(path), Text(Relation.EQUALS, value, cased=True), f"{path}: {value}") for value in values))
-        for path, values in mapping.where.items()
-    ]
-    return And((*where, condition)) if where else condition
+    guards = mapping.guards()
+    return And((*guards, condition)) if guards else condition
