@@ -109,4 +109,4 @@ def test_every_rule_as_sql_finds_the_same_events(sigma_rules: list[Rule]) -> Non
         sql = f"SELECT time FROM events_{event.class_uid} WHERE {where}"  # noqa: S608 - rendered, as in use
         found = {time for (time,) in database.execute(sql).fetchall()}
         assert found == {time for path, time in live if path == rule.path and made[time].class_uid == event.class_uid}
-    assert len({path for path, _ in live}) > 0.9 * len(sigma_rules)
+    assert len({path for path, _ in live}) > 0.85 * len(sigma_rules)
