@@ -1,0 +1,1 @@
+"""What the state knows about rules: versions, states, tags, hits, suppressions."""
