@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,10 @@ from tocsin.model.event import Event, nest
 from tocsin.model.finding import EVIDENCE_KEPT, Finding, window_start
 from tocsin.model.rule import Rule
 
-__all__ = ["Engine", "fill_title", "title_fields"]
+__all__ = ["Engine", "Placed", "fill_title", "title_fields"]
+
+# Of the rows of a frame that a rule matches, those where the rule applies: by org, and by the agent's tags.
+Placed = Callable[[Rule, Frame, list[int]], list[int]]
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 
@@ -48,12 +51,14 @@ class Engine:
             if mask is not None and mask.any():
                 yield rule, np.flatnonzero(mask).tolist()
 
-    def findings(self, frames: Mapping[int, Frame]) -> list[Finding]:
-        """One finding for each event and rule that matches it, with the reasons and the event."""
-        return [finding for frame in frames.values() for finding in self._findings(frame)]
+    def findings(self, frames: Mapping[int, Frame], placed: Placed | None = None) -> list[Finding]:
+        """One finding for each event and rule that matches and applies to it, with the reasons and the event."""
+        return [finding for frame in frames.values() for finding in self._findings(frame, placed)]
 
-    def _findings(self, frame: Frame) -> Iterator[Finding]:
+    def _findings(self, frame: Frame, placed: Placed | None) -> Iterator[Finding]:
         matches = list(self.matches(frame))
+        if placed is not None:
+            matches = [(rule, placed(rule, frame, rows)) for rule, rows in matches]
         # A row that many rules match is read once, and all rows are read together.
         rows = sorted({row for _, of_rule in matches for row in of_rule})
         events = dict(zip(rows, events_at(frame, rows), strict=True)) if rows else {}
