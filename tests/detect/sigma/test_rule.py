@@ -157,7 +157,6 @@ def test_what_the_file_says_about_the_rule_is_kept() -> None:
         (f"{_PROCESS}detection:\n  s: {{Image: /x}}\n  condition: t\n", 6, "selection 't'"),
         (f"{_PROCESS}detection:\n  s: {{Image|nosuch: /x}}\n  condition: s\n", 4, "modifier"),
         (f"{_PROCESS}detection:\n  s: {{Image|re: '(?=x)'}}\n  condition: s\n", 4, "egular expression"),
-        ("logsource: {product: zos}\ndetection:\n  s: {a: b}\n  condition: s\n", 3, "has no mapping"),
         (f"{_PROCESS}tocsin: {{window: soon}}\ndetection:\n  s: {{a: b}}\n  condition: s\n", 4, "window 'soon'"),
         (f"{_PROCESS}tocsin: {{nosuch: 1}}\ndetection:\n  s: {{a: b}}\n  condition: s\n", 4, "tocsin: .*nosuch"),
         (f"{_PROCESS}detection: [\n", 5, "not YAML"),

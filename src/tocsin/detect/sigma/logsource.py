@@ -13,7 +13,7 @@ from tocsin.model.condition import Condition, Exists, Field, Match, Not, Or, Rel
 from tocsin.model.rule import DEFAULT_GROUP_BY, LogSource
 from tocsin.model.schema import attribute
 
-__all__ = ["RAW", "Mapping", "Others", "find_mapping"]
+__all__ = ["RAW", "Mapping", "Others", "find_mapping", "mappings"]
 
 # What an event of a product that no normaliser knows may have become.
 _ANY: Final = (0, 3001, 3002, 3006, 4001, 4002, 4003, 6003)
@@ -82,7 +82,8 @@ RAW: Final = Mapping(classes=(0,), others=Others.SOURCE)
 
 
 @cache
-def _mappings() -> tuple[Mapping, ...]:
+def mappings() -> tuple[Mapping, ...]:
+    """The log sources that have a mapping, in the order in which they are tried."""
     folder = files("tocsin") / "content" / "mappings" / "sigma"
     found = sorted((file for file in folder.iterdir() if file.name.endswith(".yml")), key=lambda file: file.name)
     return tuple(mapping for file in found for mapping in _read(file.read_bytes()))
@@ -117,7 +118,7 @@ def find_mapping(source: LogSource) -> Mapping:
     A log source without a mapping has no source of its own yet: its fields are paths in the original, and it is only
     looked for in events that name the product, service or category as the log they come from, or name none.
     """
-    return next((mapping for mapping in _mappings() if mapping.fits(source)), None) or _unsourced(source)
+    return next((mapping for mapping in mappings() if mapping.fits(source)), None) or _unsourced(source)
 
 
 def _unsourced(source: LogSource) -> Mapping:
