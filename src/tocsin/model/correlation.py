@@ -154,7 +154,8 @@ class Correlation:
     references: tuple[str, ...] = ()
     false_positives: tuple[str, ...] = ()
     response: str = ""  # what to do about it
-    window_ms: int = 0  # firings of one group within this are one alert; 0: the time span
+    alert_by: tuple[str, ...] = ()  # firings alike in these are one alert; names of group_by or carried
+    window_ms: int = 0  # and within this
     life: Life = field(default_factory=Life)
     path: str = ""  # file it came from
     line: int = 0  # where it starts in that file

@@ -11,11 +11,9 @@ import msgspec
 
 from tocsin.detect.evaluate.engine import title_fields
 from tocsin.detect.sigma.document import Document
-from tocsin.detect.sigma.library import read_documents
+from tocsin.detect.sigma.library import Loader, Progress
 from tocsin.detect.sigma.logsource import Mapping, find_mapping
-from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.condition import And, Condition, Field, InRecord, Match, Not, Or, SameAs, Scope, field_at, leaves
-from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import Rule
 from tocsin.model.schema import CLASSES
 
@@ -41,38 +39,23 @@ class Problem(msgspec.Struct, frozen=True, order=True):
         return f"{self.path}:{self.line}: {self.severity}: {self.text}"
 
 
-def check(paths: Iterable[Path]) -> list[Problem]:
+def check(paths: Iterable[Path], progress: Progress | None = None) -> list[Problem]:
     """All problems of the rules in files and folders, by file and line; none means that every rule can match.
 
     Raises:
         NotFound: a path does not exist.
     """
-    refused: list[InvalidRule] = []
-    seen: dict[str, Rule] = {}
-    problems: list[Problem] = []
-    for document in read_documents(paths, refused):
-        try:
-            rule = load_rule(document)
-        except InvalidRule as error:
-            refused.append(error)
-        else:
-            problems += _problems(document, rule)
-            problems += _identity(document, rule, seen)
-    problems += [Problem(error.path, error.line, Severity.ERROR, error.reason) for error in refused]
+    loader = Loader()
+    library = loader.load(paths, progress)
+    problems = [Problem(error.path, error.line, Severity.ERROR, error.reason) for error in library.refused]
+    for document, rule in loader.compiled:
+        problems += _problems(document, rule)
     return sorted(problems)
 
 
-def _identity(document: Document, rule: Rule, seen: dict[str, Rule]) -> Iterator[Problem]:
-    line = document.keys.get("id", document.line)
-    if "id" not in document.content:
-        yield Problem(document.path, line, Severity.ERROR, "the rule has no id")
-    first = seen.setdefault(rule.id, rule)
-    if first is not rule:
-        text = f"id {rule.id} is also the id of {first.path}:{first.line}"
-        yield Problem(document.path, line, Severity.ERROR, text)
-
-
 def _problems(document: Document, rule: Rule) -> Iterator[Problem]:
+    if "id" not in document.content:
+        yield Problem(document.path, document.line, Severity.ERROR, "the rule has no id")
     mapping = find_mapping(rule.logsource)
     impossible = _impossible_fields(rule)
     for field in impossible:

@@ -5,8 +5,9 @@ A selection is converted as one piece, since it is what must hold within one rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
+from collections.abc import Mapping as Map
+from functools import lru_cache, partial
 
 from sigma.conditions import (
     ConditionAND,
@@ -18,7 +19,6 @@ from sigma.conditions import (
     SigmaCondition,
 )
 from sigma.exceptions import SigmaError
-from sigma.modifiers import reverse_modifier_mapping
 from sigma.rule.detection import SigmaDetection, SigmaDetectionItem, SigmaDetections
 from sigma.types import (
     SigmaCompareExpression,
@@ -32,6 +32,7 @@ from sigma.types import (
 
 from tocsin.detect.sigma.derived import names_syscall, syscall_condition
 from tocsin.detect.sigma.logsource import Mapping, Others
+from tocsin.detect.sigma.modifiers import expanded, is_cased, written_key
 from tocsin.detect.sigma.value import compare_test, field_reference, keyword_test, value_test
 from tocsin.model.condition import (
     And,
@@ -55,19 +56,24 @@ from tocsin.model.errors import InvalidRule
 __all__ = ["detections_condition"]
 
 
-def detections_condition(detections: SigmaDetections, mapping: Mapping) -> Condition:
+def detections_condition(
+    detections: SigmaDetections, mapping: Mapping, placeholders: Map[str, tuple[str, ...]]
+) -> Condition:
     """What a rule's detections and conditions say, with its fields found through the mapping.
 
     Raises:
         InvalidRule, SigmaError: something in it has no meaning.
     """
-    selections = {name: _selection(part, mapping) for name, part in detections.detections.items()}
+    translator = _Translator(mapping, placeholders)
+    selections = {name: translator.selection(part) for name, part in detections.detections.items()}
     convert = partial(_logic, detections=detections, selections=selections)
-    return _any([convert(_parsed(condition)) for condition in detections.parsed_condition])
+    return _any([convert(_parsed(condition.condition)) for condition in detections.parsed_condition])
 
 
-def _parsed(condition: SigmaCondition) -> ParentChainMixin:
-    parsed = condition.parse(postprocess=False)
+@lru_cache(maxsize=4096)
+def _parsed(condition: str) -> ParentChainMixin:
+    """The parse tree of a condition; it names selections, but looks at none, so that rules can share it."""
+    parsed = SigmaCondition(condition, SigmaDetections.__new__(SigmaDetections)).parse(postprocess=False)
     if parsed is None:
         raise InvalidRule("the condition is empty")
     return parsed
@@ -100,63 +106,78 @@ def _named(selections: dict[str, Condition], name: str) -> Condition:
     return selections[name]
 
 
-def _selection(detection: SigmaDetection, mapping: Mapping) -> Condition:
-    condition = _detection(detection, mapping)
-    if mapping.others is Others.RECORD and any(_of_record(leaf) for leaf in leaves(condition)):
-        return InRecord(condition)
-    return condition
+class _Translator:
+    """Selections to conditions, for one log source's fields and one set of placeholders."""
+
+    def __init__(self, mapping: Mapping, placeholders: Map[str, tuple[str, ...]]) -> None:
+        self._mapping, self._placeholders = mapping, placeholders
+
+    def selection(self, detection: SigmaDetection) -> Condition:
+        condition = self._detection(detection)
+        if self._mapping.others is Others.RECORD and any(_of_record(leaf) for leaf in leaves(condition)):
+            return InRecord(condition)
+        return condition
+
+    def _detection(self, detection: SigmaDetection | SigmaDetectionItem) -> Condition:
+        if isinstance(detection, SigmaDetectionItem):
+            return self._item(detection)
+        parts = [self._detection(item) for item in detection.detection_items]
+        return _all(parts) if detection.item_linking is ConditionAND else _any(parts)
+
+    def _item(self, item: SigmaDetectionItem) -> Condition:
+        if not item.value and item.field is None:
+            raise InvalidRule("a keyword needs a value")
+        values = item.value or [SigmaNull()]
+        # Modifiers have already made patterns of the values; a person wants to see what the rule says.
+        originals = item.original_value or []
+        said = originals if len(originals) == len(values) else values
+        key = written_key(item)
+        parts = [
+            self._value(item, each, f"{key}: {_plain(shown)}" if key else _plain(shown))
+            for value, shown in zip(values, said, strict=True)
+            for each in expanded(value, self._placeholders)
+        ]
+        linked = _all(parts) if item.value_linking is ConditionAND else _any(parts)
+        return Not(linked) if item.negated else linked
+
+    def _value(self, item: SigmaDetectionItem, value: SigmaType, written: str) -> Condition:
+        if isinstance(value, SigmaExpansion):
+            parts = [each for part in value.values for each in expanded(part, self._placeholders)]
+            return _any([self._value(item, each, written) for each in parts])
+        if item.field is None:
+            return Keyword(keyword_test(value), written)
+        if isinstance(value, SigmaFieldReference):
+            others = self._mapping.resolve(value.field)
+            same = [field_reference(value, other, cased=is_cased(item)) for other in others]
+            return _any([self._over(item.field, test, written) for test in same])
+        return self._field_value(item.field, value, written)
+
+    def _field_value(self, name: str, value: SigmaType, written: str) -> Condition:
+        over = partial(self._over, name, written=written)
+        match value:
+            case SigmaNull():
+                return Not(over(Exists()))
+            case SigmaExists(exists=exists):
+                return over(Exists()) if exists else Not(over(Exists()))
+            case SigmaCompareExpression():
+                compared, opposite = compare_test(value)
+                return Not(over(compared)) if opposite else over(compared)
+            case _:
+                return over(self._translated(name, value_test(value)))
+
+    def _over(self, name: str, test: Test, written: str) -> Condition:
+        return _any([_match(field, test, written) for field in self._mapping.resolve(name)])
+
+    def _translated(self, name: str, test: Test) -> Test:
+        """The same test with our name of the value, for fields whose values are named differently."""
+        values = self._mapping.values
+        if isinstance(test, Text) and name in values:
+            return Text(Relation.EQUALS, values[name].get(test.value, test.value))
+        return test
 
 
 def _of_record(leaf: Match | Keyword) -> bool:
     return isinstance(leaf, Keyword) or leaf.field.scope is Scope.RECORD
-
-
-def _detection(detection: SigmaDetection | SigmaDetectionItem, mapping: Mapping) -> Condition:
-    if isinstance(detection, SigmaDetectionItem):
-        return _item(detection, mapping)
-    parts = [_detection(item, mapping) for item in detection.detection_items]
-    return _all(parts) if detection.item_linking is ConditionAND else _any(parts)
-
-
-def _item(item: SigmaDetectionItem, mapping: Mapping) -> Condition:
-    if not item.value and item.field is None:
-        raise InvalidRule("a keyword needs a value")
-    values = item.value or [SigmaNull()]
-    # Modifiers have already made patterns of the values; a person wants to see what the rule says.
-    originals = item.original_value or []
-    said = originals if len(originals) == len(values) else values
-    parts = [_value(item, value, mapping, _written(item, shown)) for value, shown in zip(values, said, strict=True)]
-    linked = _all(parts) if item.value_linking is ConditionAND else _any(parts)
-    return Not(linked) if item.negated else linked
-
-
-def _value(item: SigmaDetectionItem, value: SigmaType, mapping: Mapping, written: str) -> Condition:
-    if isinstance(value, SigmaExpansion):
-        return _any([_value(item, each, mapping, written) for each in value.values])
-    if item.field is None:
-        return Keyword(keyword_test(value), written)
-    return _field_value(item.field, value, mapping, written)
-
-
-def _field_value(name: str, value: SigmaType, mapping: Mapping, written: str) -> Condition:
-    fields = mapping.resolve(name)
-    over = partial(_over, fields, written=written)
-    match value:
-        case SigmaNull():
-            return Not(over(Exists()))
-        case SigmaExists(exists=exists):
-            return over(Exists()) if exists else Not(over(Exists()))
-        case SigmaFieldReference(field=other):
-            return _any([over(field_reference(value, field)) for field in mapping.resolve(other)])
-        case SigmaCompareExpression():
-            compared, opposite = compare_test(value)
-            return Not(over(compared)) if opposite else over(compared)
-        case _:
-            return over(_translated(name, value_test(value), mapping))
-
-
-def _over(fields: Iterable[Field], test: Test, written: str) -> Condition:
-    return _any([_match(field, test, written) for field in fields])
 
 
 def _match(field: Field, test: Test, written: str) -> Condition:
@@ -165,21 +186,9 @@ def _match(field: Field, test: Test, written: str) -> Condition:
     return Match(field, test, written)
 
 
-def _translated(name: str, test: Test, mapping: Mapping) -> Test:
-    """The same test with our name of the value, for fields whose values are named differently."""
-    if isinstance(test, Text) and name in mapping.values:
-        return Text(Relation.EQUALS, mapping.values[name].get(test.value, test.value))
-    return test
-
-
-def _written(item: SigmaDetectionItem, value: SigmaType) -> str:
-    modifiers = [reverse_modifier_mapping[modifier.__name__] for modifier in item.modifiers]
-    key = "|".join([item.field or "", *modifiers])
-    plain = "null" if isinstance(value, SigmaNull) else _plain(value)
-    return f"{key}: {plain}" if key else plain
-
-
 def _plain(value: SigmaType) -> str:
+    if isinstance(value, SigmaNull):
+        return "null"
     if isinstance(value, SigmaString):
         return value.original
     try:

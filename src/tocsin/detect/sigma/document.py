@@ -14,6 +14,7 @@ __all__ = ["Document", "documents"]
 
 _BODIES: Final = ("detection", "correlation", "filter")
 _STRING: Final = "tag:yaml.org,2002:str"
+_NULL: Final = "tag:yaml.org,2002:null"
 _MERGE: Final = "tag:yaml.org,2002:merge"
 
 
@@ -46,7 +47,10 @@ def documents(text: str, path: str) -> Iterator[Document]:
     loader = yaml.CSafeLoader(text)
     try:
         while loader.check_node():
-            yield _document(loader, path)
+            node = loader.get_node()
+            # Nothing after a last `---` is no mistake.
+            if node is not None and (node.start_mark.line == 0 or node.tag != _NULL):
+                yield _document(loader, node, path)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise InvalidRule(f"not YAML: {error.problem or error}", path, mark.line + 1 if mark else 0) from error
@@ -56,10 +60,9 @@ def documents(text: str, path: str) -> Iterator[Document]:
         loader.dispose()
 
 
-def _document(loader: yaml.CSafeLoader, path: str) -> Document:
-    node = loader.get_node()
+def _document(loader: yaml.CSafeLoader, node: yaml.Node, path: str) -> Document:
     if not isinstance(node, yaml.MappingNode):
-        raise InvalidRule("a rule must be a map of keys", path, node.start_mark.line + 1 if node else 0)
+        raise InvalidRule("a rule must be a map of keys", path, node.start_mark.line + 1)
     content = _Builder(loader, path).mapping(node)
     body = next((value for key, value in node.value if key.value in _BODIES), None)
     selections = _lines(body) if isinstance(body, yaml.MappingNode) else {}

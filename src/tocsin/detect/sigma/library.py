@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from tocsin.detect.sigma.document import Document, documents
+from tocsin.detect.sigma.correlation import Declared, read_correlation
+from tocsin.detect.sigma.document import Document
+from tocsin.detect.sigma.filters import Filter, read_filter
 from tocsin.detect.sigma.logsource import Mapping
-from tocsin.detect.sigma.rule import load_rule
+from tocsin.detect.sigma.members import Names, joined, threshold_of
+from tocsin.detect.sigma.reading import document_id
+from tocsin.detect.sigma.rule_file import Kind, RuleFile, kind_of, read_rule_file, values_of
+from tocsin.model.correlation import Correlation
 from tocsin.model.errors import InvalidRule, NotFound
 from tocsin.model.rule import Rule
 
-__all__ = ["Library", "load", "read_documents", "rule_files", "ruleset_folder", "rulesets"]
+__all__ = ["Library", "Loader", "Progress", "load", "rule_files", "ruleset_folder", "rulesets"]
 
 _RULESETS: Final = Path(str(resources.files("tocsin").joinpath("content/rules")))
 _SUFFIXES: Final = frozenset({".yml", ".yaml"})
+_T = TypeVar("_T")
+Progress = Callable[[int, int], None]  # so many of so many files
+
+
+_Known = dict[str, Rule | Declared]  # by id
 
 
 class Library(msgspec.Struct, frozen=True):
-    """Rules that can be used, each id once, and why the others cannot."""
+    """Rules and correlations that can be used, each id once, and why the others cannot."""
 
     rules: tuple[Rule, ...]
     refused: tuple[InvalidRule, ...]
+    correlations: tuple[Correlation, ...] = ()  # outer ones before those they name
+    filters: tuple[Filter, ...] = ()  # already folded into the rules
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """The ids of rules and correlations that are only there for correlations: they raise no alerts of their own."""
+        named = {member.rule for each in self.correlations if not each.generate for member in each.members}
+        asked = {member.rule for each in self.correlations if each.generate for member in each.members}
+        return frozenset(named - asked)
 
 
 def rulesets() -> list[str]:
@@ -60,34 +79,98 @@ def rule_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def load(paths: Iterable[Path], mapping: Mapping | None = None) -> Library:
-    """The rules in files and folders; one that cannot be used does not keep the others from being used.
+    """The rules in files and folders, once; see `Loader.load`."""
+    return Loader(mapping).load(paths)
 
-    Fields are found through each rule's log source, or through the mapping that is given for all.
 
-    Raises:
-        NotFound: a path does not exist.
+class Loader:
+    """Loads rules again and again: a file that says what it said before is not read as YAML or compiled again.
+
+    A rule that did not change is the very same object as before, unless a filter or placeholder of it did.
     """
-    rules: dict[str, Rule] = {}
-    refused: list[InvalidRule] = []
-    for document in read_documents(paths, refused):
-        try:
-            rule = load_rule(document, mapping)
-        except InvalidRule as error:
-            refused.append(error)
-            continue
-        first = rules.setdefault(rule.id, rule)
-        if first is not rule:
-            text = f"id {rule.id} is also the id of {first.path}:{first.line}"
-            refused.append(InvalidRule(text, rule.path, document.keys.get("id", rule.line)))
-    return Library(tuple(rules.values()), tuple(refused))
+
+    def __init__(self, mapping: Mapping | None = None) -> None:
+        """Fields are found through each rule's log source, or through the mapping that is given for all."""
+        self._mapping = mapping
+        self._files: dict[str, RuleFile] = {}
+        self.compiled: list[tuple[Document, Rule]] = []  # the rules of the last load, and what they were made of
+
+    def load(self, paths: Iterable[Path], progress: Progress | None = None) -> Library:
+        """The rules in files and folders; one that cannot be used does not keep the others from being used.
+
+        Raises:
+            NotFound: a path does not exist.
+        """
+        self._read(list(rule_files(paths)))
+        refused = [error for file in self._files.values() for error in file.refused]
+        placeholders = _placeholders(self._of_kind(Kind.VALUES), refused)
+        filters = tuple(_each(read_filter, self._of_kind(Kind.FILTER), refused))
+        known: _Known = {}
+        self.compiled = []
+        for at, file in enumerate(self._files.values()):
+            for compiled in file.rules:
+                try:
+                    rule = compiled.rule(self._mapping, placeholders, filters)
+                    _only(known, rule.id, rule, compiled.document)
+                    self.compiled.append((compiled.document, rule))
+                except InvalidRule as error:
+                    refused.append(error)
+            if progress:
+                progress(at + 1, len(self._files))
+        rules = [rule for _, rule in self.compiled]
+        correlations = self._correlations(rules, known, refused)
+        return Library(tuple(rules), tuple(refused), correlations, filters)
+
+    def _read(self, paths: list[Path]) -> None:
+        known, self._files = self._files, {}
+        for path in paths:
+            self._files[str(path)] = read_rule_file(path, known.get(str(path)))
+
+    def _of_kind(self, kind: Kind) -> Iterator[Document]:
+        return (each for file in self._files.values() for each in file.others if kind_of(each) is kind)
+
+    def _correlations(self, rules: list[Rule], known: _Known, refused: list[InvalidRule]) -> tuple[Correlation, ...]:
+        declared: list[Declared] = []
+        for each in _each(read_correlation, self._of_kind(Kind.CORRELATION), refused):
+            try:
+                _only(known, document_id(each.document), each, each.document)
+            except InvalidRule as error:
+                refused.append(error)
+            else:
+                declared.append(each)
+        names = Names(rules, declared, self._refused_names(refused)) if declared else Names((), (), ())
+        made, lost = joined(declared, {rule.id: rule for rule in rules}, names, self._mapping)
+        refused += lost
+        return (*made, *(threshold_of(rule) for rule in rules if rule.threshold))
+
+    def _refused_names(self, refused: Iterable[InvalidRule]) -> Iterator[tuple[str, str]]:
+        """What the documents that are refused are called, and where they stand."""
+        places = {error.path for error in refused}
+        for file in self._files.values():
+            if file.path in places:
+                for document in (*(each.document for each in file.rules), *file.others):
+                    for key in ("id", "name"):
+                        yield str(document.content.get(key)), f"{document.path}:{document.line}"
 
 
-def read_documents(paths: Iterable[Path], refused: list[InvalidRule]) -> Iterator[Document]:
-    """The documents of all rule files; what cannot be read is added to `refused`."""
-    for path in rule_files(paths):
+def _only(known: _Known, own: str, new: Rule | Declared, at: Document) -> None:
+    """Take it in, unless its id is taken."""
+    first = known.setdefault(own, new)
+    if first is not new:
+        path, line = (first.path, first.line) if isinstance(first, Rule) else (first.document.path, first.document.line)
+        raise InvalidRule(f"id {own} is also the id of {path}:{line}", at.path, at.line_of("id"))
+
+
+def _each(read: Callable[[Document], _T], documents: Iterable[Document], refused: list[InvalidRule]) -> Iterator[_T]:
+    for document in documents:
         try:
-            yield from documents(path.read_text("utf-8"), str(path))
+            yield read(document)
         except InvalidRule as error:
             refused.append(error)
-        except (OSError, UnicodeDecodeError) as error:
-            refused.append(InvalidRule(f"cannot be read: {error}", str(path)))
+
+
+def _placeholders(documents: Iterable[Document], refused: list[InvalidRule]) -> dict[str, tuple[str, ...]]:
+    joined: dict[str, tuple[str, ...]] = {}
+    for values in _each(values_of, documents, refused):
+        joined |= values
+    return joined

@@ -96,25 +96,33 @@ def keyword_test(value: SigmaType) -> TextTest:
             raise InvalidRule(f"a value of kind {type(value).__name__} needs a field")
 
 
-def field_reference(value: SigmaFieldReference, other: Field) -> SameAs:
+def field_reference(value: SigmaFieldReference, other: Field, *, cased: bool) -> SameAs:
     """The test against another field of the event."""
     if value.starts_with and value.ends_with:
-        return SameAs(other, Relation.CONTAINS)
+        return SameAs(other, Relation.CONTAINS, cased)
     if value.starts_with:
-        return SameAs(other, Relation.STARTSWITH)
-    return SameAs(other, Relation.ENDSWITH if value.ends_with else Relation.EQUALS)
+        return SameAs(other, Relation.STARTSWITH, cased)
+    return SameAs(other, Relation.ENDSWITH if value.ends_with else Relation.EQUALS, cased)
 
 
 def _parts(value: SigmaString) -> list[str | Glob]:
     parts: list[str | Glob] = []
     for part in value.s:
         if isinstance(part, str):
-            parts.append(part)
+            parts.append(_text(part))
         elif isinstance(part, SpecialChars):
             parts.append(_GLOBS[part])
         else:
             raise InvalidRule(f"placeholder %{part.name}% has no value")
     return parts
+
+
+def _text(part: str) -> str:
+    try:
+        part.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRule("UTF-16 of more than ASCII is no text; it can be found in Base64 only") from error
+    return part
 
 
 def _regex(value: SigmaRegularExpression) -> Regex:

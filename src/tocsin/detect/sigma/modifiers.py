@@ -1,0 +1,151 @@
+"""Sigma's modifiers where pySigma does not do all that the specification says.
+
+pySigma looks modifiers up in one table, to which these are added when this module is imported: `utf16le`, which it does
+not know by that name, and encodings of more than ASCII, which have a meaning where base64 follows.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Map
+from typing import Any, ClassVar, Final
+
+from sigma.modifiers import (
+    SigmaBase64Modifier,
+    SigmaBase64OffsetModifier,
+    SigmaCaseSensitiveModifier,
+    SigmaModifier,
+    SigmaUTF16BEModifier,
+    SigmaUTF16Modifier,
+    SigmaWideModifier,
+    modifier_mapping,
+)
+from sigma.rule.detection import SigmaDetectionItem
+from sigma.types import Placeholder, SigmaExpansion, SigmaRegularExpression, SigmaString, SigmaType, SpecialChars
+
+from tocsin.model.errors import InvalidRule
+
+__all__ = ["expanded", "is_cased", "written_key"]
+
+# Bytes that are no UTF-8 travel through the parts of a string as lone surrogates (PEP 383), until base64 takes them.
+_ESCAPE: Final = "surrogateescape"
+_BOM: Final = "\ufeff"
+_MOST_EXPANDED: Final = 10_000
+
+
+def _encoded(value: SigmaString, encoding: str) -> list[str | SpecialChars | Placeholder]:
+    return [part.encode(encoding).decode("utf-8", _ESCAPE) if isinstance(part, str) else part for part in value.s]
+
+
+def _of_parts(parts: list[str | SpecialChars | Placeholder]) -> SigmaString:
+    made = SigmaString()
+    made.s = parts
+    return made
+
+
+class _Utf16le(SigmaWideModifier):
+    def modify(self, val: SigmaString) -> SigmaString:
+        return _of_parts(_encoded(val, "utf-16le"))
+
+
+class _Utf16be(SigmaUTF16BEModifier):
+    def modify(self, val: SigmaString) -> SigmaString:
+        return _of_parts(_encoded(val, "utf-16be"))
+
+
+class _Utf16(SigmaUTF16Modifier):
+    def modify(self, val: SigmaString) -> SigmaString:
+        return _of_parts([_BOM, *_encoded(val, "utf-16le")])
+
+
+class _Base64(SigmaBase64Modifier):
+    def modify(self, val: SigmaString) -> SigmaString:
+        return SigmaString(b64encode(_bytes(val, self.applied_modifiers)).decode())
+
+
+class _Base64Offset(SigmaBase64OffsetModifier):
+    """The characters that do not depend on what stands before and after, at each of three offsets."""
+
+    starts: ClassVar = (0, 2, 3)
+    ends: ClassVar = (None, -3, -2)
+
+    def modify(self, val: SigmaString) -> SigmaExpansion:
+        raw = _bytes(val, self.applied_modifiers)
+        ends = [self.ends[(len(raw) + offset) % 3] for offset in range(3)]
+        shifted = [b64encode(b" " * offset + raw).decode() for offset in range(3)]
+        return SigmaExpansion([SigmaString(shifted[n][self.starts[n] : ends[n]]) for n in range(3)])
+
+
+def _bytes(value: SigmaString, applied: Iterable[type]) -> bytes:
+    if not all(isinstance(part, str) for part in value.s):
+        raise InvalidRule("what stands in Base64 has no wildcards or placeholders")
+    text = "".join(str(part) for part in value.s)
+    raw = text.encode("utf-8", _ESCAPE)
+    if _Utf16 in applied:
+        return b"\xff\xfe" + raw.removeprefix(_BOM.encode())
+    return raw
+
+
+modifier_mapping.update(
+    {
+        "wide": _Utf16le,
+        "utf16le": _Utf16le,
+        "utf16be": _Utf16be,
+        "utf16": _Utf16,
+        "base64": _Base64,
+        "base64offset": _Base64Offset,
+    }
+)
+_NAMES: Final[dict[type[SigmaModifier[Any, Any]], str]] = {kind: name for name, kind in modifier_mapping.items()}
+
+
+def written_key(item: SigmaDetectionItem) -> str:
+    """Field and modifiers as a rule writes them."""
+    return "|".join([item.field or "", *(_NAMES[modifier] for modifier in item.modifiers)])
+
+
+def is_cased(item: SigmaDetectionItem) -> bool:
+    """Does letter case count?"""
+    return SigmaCaseSensitiveModifier in item.modifiers
+
+
+def expanded(value: SigmaType, placeholders: Map[str, tuple[str, ...]]) -> list[SigmaType]:
+    """The value with every placeholder replaced by each of its texts, in which wildcards mean what they always mean.
+
+    Raises:
+        InvalidRule: a placeholder that has no texts, or too many combinations.
+    """
+    if isinstance(value, SigmaString) and value.contains_placeholder():
+        return [_like(value, parts) for parts in _combined(value, placeholders)]
+    if isinstance(value, SigmaRegularExpression) and value.contains_placeholder():
+        patterns = (_of_parts(parts).to_plain(regex=True) for parts in _combined(value.regexp, placeholders))
+        return [SigmaRegularExpression(pattern, value.flags, value.policy) for pattern in patterns]
+    return [value]
+
+
+def _like(value: SigmaString, parts: list[str | SpecialChars | Placeholder]) -> SigmaString:
+    made = type(value)()
+    made.s = parts
+    return made
+
+
+def _combined(
+    value: SigmaString, placeholders: Map[str, tuple[str, ...]]
+) -> Iterator[list[str | SpecialChars | Placeholder]]:
+    combined: list[list[str | SpecialChars | Placeholder]] = [[]]
+    for part in value.s:
+        choices = _texts(part, placeholders) if isinstance(part, Placeholder) else [[part]]
+        combined = [[*before, *choice] for before in combined for choice in choices]
+        if len(combined) > _MOST_EXPANDED:
+            raise InvalidRule(f"placeholders stand for more than {_MOST_EXPANDED} combinations")
+    yield from combined
+
+
+def _texts(
+    placeholder: Placeholder, placeholders: Map[str, tuple[str, ...]]
+) -> list[list[str | SpecialChars | Placeholder]]:
+    texts = placeholders.get(placeholder.name)
+    if not texts:
+        raise InvalidRule(f"placeholder %{placeholder.name}% has no value; a document with `vars` can give it some")
+    return [list(SigmaString(text).s) for text in texts]

@@ -1,0 +1,76 @@
+"""What rules, correlations and filters have in common: texts that must be texts, and errors with file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sigma.exceptions import SigmaError
+from sigma.rule.base import SigmaRuleBase
+
+from tocsin.detect.sigma.document import Document
+from tocsin.model.errors import InvalidRule
+from tocsin.model.rule import LEVELS
+
+__all__ = ["checked_content", "document_id", "level_of", "read_with", "status_of"]
+
+_LONG_NAME: Final = 3
+
+
+@contextmanager
+def read_with(document: Document) -> Iterator[None]:
+    """Whatever is wrong in here becomes an InvalidRule with file and line."""
+    try:
+        yield
+    except InvalidRule as error:
+        raise InvalidRule(error.reason, document.path, _guilty_line(document, error.reason)) from error
+    except SigmaError as error:
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise InvalidRule(reason, document.path, _guilty_line(document, reason)) from error
+    except (AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError) as error:
+        # What pySigma does with values of a kind that it did not expect.
+        reason = f"some value is of the wrong kind: {error}"
+        raise InvalidRule(reason, document.path, _guilty_line(document, reason)) from error
+
+
+def _guilty_line(document: Document, reason: str) -> int:
+    """The line of the key, field or selection that the reason names, else where the body starts."""
+    places = document.fields | document.selections | document.keys
+    named = re.split(r"[^\w.-]+", reason.replace("log source", "logsource"))
+    # Names as short as `s` are words of their own; they count only in quotes.
+    certain = [name for name in named if len(name) >= _LONG_NAME or f"{name!r}" in reason]
+    for name in [*named[:1], *certain]:
+        if name in places:
+            return places[name]
+    return document.line_of("detection", "correlation", "filter")
+
+
+def checked_content(document: Document) -> dict[str, object]:
+    """The document for pySigma: without our additions, and without the id, which need not be a UUID but must be there.
+
+    Raises:
+        InvalidRule: an id, name, title or description that is no text.
+    """
+    for key in ("id", "name", "title", "description"):
+        if not isinstance(said := document.content.get(key, ""), str):
+            raise InvalidRule(f"{key} must be a text, not {said!r}")
+    return {key: value for key, value in document.content.items() if key not in {"tocsin", "id"}}
+
+
+def document_id(document: Document) -> str:
+    """The id, else the name, else the file's."""
+    return str(document.content.get("id") or document.content.get("name") or Path(document.path).stem)
+
+
+def level_of(sigma: SigmaRuleBase, default: str = "medium") -> str:
+    """One of our levels."""
+    level = sigma.level.name.lower() if sigma.level else default
+    return level if level in LEVELS else default
+
+
+def status_of(sigma: SigmaRuleBase) -> str:
+    """The status, if it says one."""
+    return sigma.status.name.lower() if sigma.status else ""
