@@ -5,7 +5,7 @@ Keys are salted per process and never stored, so that nobody can write a feed, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -14,13 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tocsin.intel.address import FULL, network, prefix_keys
+from tocsin.intel.address import FULL, network, packed, prefix_keys
 from tocsin.intel.indicator import Kind
 
-__all__ = ["Keys", "address_rows", "indicator_keys", "text_keys"]
+__all__ = ["Keys", "indicator_keys", "rows_of", "text_keys"]
 
 Keys = npt.NDArray[np.int64]
-_KeysOf = Callable[[Sequence[str]], Keys]
 
 _SALTS: Final = {kind: np.int64(hash(f"tocsin {kind.value}")) for kind in Kind}
 _ROWS: Final = 65_536  # made Python texts of at a time
@@ -32,31 +31,27 @@ def text_keys(kind: Kind, texts: Sequence[str]) -> Keys:
     return keys
 
 
-def address_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Which rows are addresses or networks."""
-    kinds = pc.is_in(rows["kind"].cast(pa.string()), pa.array([Kind.IP.value, Kind.CIDR.value]))
-    found: npt.NDArray[np.bool_] = kinds.to_numpy(zero_copy_only=False)
+def rows_of(rows: pa.Table, kind: Kind) -> npt.NDArray[np.int64]:
+    """The numbers of the rows of that kind."""
+    found: npt.NDArray[np.int64] = pc.indices_nonzero(pc.equal(rows["kind"], kind.value)).to_numpy().astype(np.int64)
     return found
 
 
 def indicator_keys(rows: pa.Table) -> Keys:
     """The key of each row of a table of indicators."""
     keys = np.zeros(rows.num_rows, np.int64)
-    kinds = rows["kind"].cast(pa.string())
-    addresses = address_rows(rows)
-    _fill(keys, addresses, rows, _network_keys)
+    special = {Kind.IP: _address_keys, Kind.CIDR: _network_keys}
     for kind in Kind:
-        if kind not in (Kind.IP, Kind.CIDR):
-            chosen = pc.equal(kinds, kind.value).to_numpy(zero_copy_only=False)
-            _fill(keys, chosen, rows, partial(text_keys, kind))
+        keys_of = special.get(kind, partial(text_keys, kind))
+        places = rows_of(rows, kind)
+        for start in range(0, len(places), _ROWS):
+            some = places[start : start + _ROWS]
+            keys[some] = keys_of(rows["value"].take(pa.array(some)).to_pylist())
     return keys
 
 
-def _fill(keys: Keys, chosen: npt.NDArray[np.bool_], rows: pa.Table, keys_of: _KeysOf) -> None:
-    places = np.flatnonzero(chosen)
-    for start in range(0, len(places), _ROWS):
-        some = places[start : start + _ROWS]
-        keys[some] = keys_of(rows["value"].take(pa.array(some)).to_pylist())
+def _address_keys(texts: Sequence[str]) -> Keys:
+    return prefix_keys([packed(text) or bytes(16) for text in texts], np.full(len(texts), FULL, np.int64))
 
 
 def _network_keys(texts: Sequence[str]) -> Keys:

@@ -1,0 +1,176 @@
+"""The feeds' indicators against what events hold: every distinct value is judged once and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tocsin.columnar.frame import Frame, events_at
+from tocsin.intel.address import FULL, network, network_text, packed, prefix_keys_of, reserved
+from tocsin.intel.address import numbers as halves
+from tocsin.intel.candidates import candidates
+from tocsin.intel.columns import WATCHED, Holds, Watch
+from tocsin.intel.finding import Sighting, findings_of
+from tocsin.intel.index import FeedIndex, KeyFilter, Listing
+from tocsin.intel.indicator import Kind
+from tocsin.intel.keys import text_keys
+from tocsin.model.finding import Finding
+
+__all__ = ["Matcher"]
+
+_REMEMBERED: Final = 65_536  # values per kind of attribute; a hundred bytes each
+_ADDRESSES: Final = (Kind.IP, Kind.CIDR)
+
+Found = tuple[tuple[str, Listing], ...]  # each with the value in the text that it is listed for
+_Codes = npt.NDArray[np.int64]
+
+
+class _Asked(msgspec.Struct):
+    """Values to be looked up, each with the number of the text that it is from."""
+
+    owners: list[int] = []
+    values: list[str] = []
+
+
+class Matcher:
+    """A fixed set of feeds. What it finds does not depend on how events are split into batches."""
+
+    def __init__(self, feeds: Iterable[FeedIndex]) -> None:
+        self.feeds: Final = tuple(feed for feed in feeds if len(feed))
+        self._filter = KeyFilter([feed.keys for feed in self.feeds])
+        self._lengths = np.array(sorted({length for feed in self.feeds for length in feed.lengths}), np.int64)
+        self._remembered: dict[Holds, dict[str, Found]] = {holds: {} for holds in Holds}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.feeds))
+
+    @property
+    def size_bytes(self) -> int:
+        """How much memory feeds and filter take."""
+        return self._filter.size_bytes + sum(feed.size_bytes for feed in self.feeds)
+
+    def findings(self, frames: Mapping[int, Frame], *, historic: bool = False) -> list[Finding]:
+        """One finding for each event and indicator that it holds."""
+        if not self.feeds:
+            return []
+        return [finding for frame in frames.values() for finding in self._findings(frame, historic=historic)]
+
+    def _findings(self, frame: Frame, *, historic: bool) -> Iterator[Finding]:
+        sightings = self.sightings(frame.class_uid, frame.table)
+        if sightings:
+            rows = sorted(sightings)
+            yield from findings_of(zip(events_at(frame, rows), map(sightings.__getitem__, rows), strict=True), historic)
+
+    def sightings(self, class_uid: int, table: pa.Table) -> dict[int, list[Sighting]]:
+        """By row of a flat table, what of it is listed; whether that holds for the event is not yet said."""
+        found: dict[int, list[Sighting]] = {}
+        names = frozenset(table.column_names)
+        for watch in WATCHED[class_uid]:
+            if watch.path in names:
+                for row, listed in self._rows(watch, table.column(watch.path)):
+                    found.setdefault(row, []).extend(Sighting(watch, value, listing) for value, listing in listed)
+        return found
+
+    def _rows(self, watch: Watch, column: pa.ChunkedArray) -> Iterator[tuple[int, Found]]:
+        array = column.combine_chunks()
+        encoded = array if isinstance(array, pa.DictionaryArray) else array.dictionary_encode()
+        listed = self._listed(watch.holds, encoded.dictionary)
+        if listed:
+            codes: _Codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+            for row in np.flatnonzero(np.isin(codes, list(listed))).tolist():
+                yield row, listed[int(codes[row])]
+
+    def _listed(self, holds: Holds, dictionary: pa.Array) -> dict[int, Found]:
+        """By code, what is listed of the dictionary's values."""
+        if holds is Holds.COMMAND:
+            # Hardly any command line has a URL in it, and looking for `://` costs less than remembering.
+            some = pc.indices_nonzero(pc.match_substring(dictionary, "://"))
+            texts = dictionary.take(some).to_pylist()
+            return {
+                code: found for code, found in zip(some.to_pylist(), self._judge(holds, texts), strict=True) if found
+            }
+        texts = dictionary.to_pylist()
+        known = self._remembered[holds]
+        fresh = [text for text in texts if text not in known and text is not None]
+        if fresh:
+            if len(known) + len(fresh) > _REMEMBERED:
+                known.clear()
+                fresh = [text for text in texts if text is not None]
+            known.update(zip(fresh, self._judge(holds, fresh), strict=True))
+        return {code: found for code, text in enumerate(texts) if text is not None and (found := known[text])}
+
+    def lookup(self, text: str) -> Found:
+        """What feeds list a text, whatever it is."""
+        return tuple(
+            each
+            for holds in (Holds.NAME, Holds.URL, Holds.HASHES, Holds.FILENAME)
+            for each in self._judge(holds, [text])[0]
+        )
+
+    def _judge(self, holds: Holds, texts: Sequence[str]) -> list[Found]:
+        found: list[list[tuple[str, Listing]]] = [[] for _ in texts]
+        for owner, value, listing in self._look_up(_asked(holds, texts)):
+            found[owner].append((value, listing))
+        return [tuple(each) for each in found]
+
+    def _look_up(self, asked: Mapping[Kind, _Asked]) -> Iterator[tuple[int, str, Listing]]:
+        for kind, some in asked.items():
+            if kind is Kind.IP:
+                yield from self._look_up_addresses(some)
+            else:
+                keys = text_keys(kind, some.values)
+                maybe = np.flatnonzero(self._filter.may_hold(keys))
+                for feed in self.feeds if len(maybe) else ():
+                    for place, listing in feed.find(keys[maybe]):
+                        at = int(maybe[place])
+                        if listing.kind is kind and listing.value == some.values[at]:
+                            yield some.owners[at], some.values[at], listing
+
+    def _look_up_addresses(self, asked: _Asked) -> Iterator[tuple[int, str, Listing]]:
+        addresses = [number for value in asked.values if (number := packed(value)) is not None]
+        if not addresses or not len(self._lengths):
+            return
+        if len(addresses) < len(asked.values):
+            asked = _Asked(*_only_addresses(asked))
+        upper, lower = halves(addresses)
+        keys = prefix_keys_of(upper[:, None], lower[:, None], self._lengths[None, :])
+        rows, places = np.nonzero(self._filter.may_hold(keys))
+        for feed in self.feeds if len(rows) else ():
+            for place, listing in feed.find(keys[rows, places]):
+                at = int(rows[place])
+                value = network_text(addresses[at], FULL)
+                if _within(addresses[at], listing) and (feed.feed.private or not reserved(value)):
+                    yield asked.owners[at], value, listing
+
+
+def _only_addresses(asked: _Asked) -> tuple[list[int], list[str]]:
+    kept = [at for at, value in enumerate(asked.values) if packed(value) is not None]
+    return [asked.owners[at] for at in kept], [asked.values[at] for at in kept]
+
+
+def _asked(holds: Holds, texts: Sequence[str]) -> dict[Kind, _Asked]:
+    if holds is Holds.ADDRESS:
+        return {Kind.IP: _Asked(list(range(len(texts))), list(texts))}
+    asked: dict[Kind, _Asked] = {}
+    for owner, text in enumerate(texts):
+        for kind, value in candidates(holds, text):
+            some = asked.get(kind)
+            if some is None:
+                some = asked[kind] = _Asked([], [])
+            some.owners.append(owner)
+            some.values.append(value)
+    return asked
+
+
+def _within(address: bytes, listing: Listing) -> bool:
+    if listing.kind not in _ADDRESSES:
+        return False
+    first, length = network(listing.value) or (b"", 0)
+    shift = FULL - length
+    return int.from_bytes(address, "big") >> shift == int.from_bytes(first, "big") >> shift
