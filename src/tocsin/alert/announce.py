@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tocsin.model.finding import Finding, window_start
+from tocsin.model.life import severity
 from tocsin.state.tables import channel, outbox
 
 __all__ = ["EVENTS_SENT", "announce", "payload"]
@@ -50,6 +51,7 @@ def payload(key: str, found: list[Finding], now_ms: int) -> dict[str, object]:
                 "org": first.org,
                 "title": first.title,
                 "level": first.level,
+                "severity": severity(first.level),
                 "status": "open",
                 "rule": {"id": first.rule_id, "title": first.rule_title, "tags": list(first.tags)},
                 "host": {"origin": first.origin, "hostname": first.hostname},

@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from tocsin.model.errors import BadInput, NotFound
 from tocsin.model.event import Json
 from tocsin.model.finding import MetTerm
+from tocsin.model.life import severity
 from tocsin.state.tables import alert, alert_event
 
 __all__ = [
     "LEVELS",
+    "SILENT",
     "STATUSES",
     "Alert",
     "Evidence",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 STATUSES = ("open", "acknowledged", "closed")
+SILENT = ("staged", "suppressed")  # of alerts that nobody is told of; not in the queue unless asked for
 LEVELS = ("critical", "high", "medium", "low", "informational")
 
 
@@ -44,6 +47,7 @@ class Alert(msgspec.Struct, frozen=True):
     rule_title: str
     title: str
     level: str
+    severity: int  # 1 to 3, 1 being the highest
     tags: list[str]
     origin: str
     hostname: str
@@ -54,6 +58,7 @@ class Alert(msgspec.Struct, frozen=True):
     last_event_at: int
     event_count: int
     status: str
+    suppressed_by: str | None  # the suppression that hides it
     assignee: str | None
     acknowledged_at: int | None
     closed_reason: str | None
@@ -75,7 +80,7 @@ class Evidence(msgspec.Struct, frozen=True):
 class Filter(msgspec.Struct, frozen=True):
     """Which alerts of an org; empty means all."""
 
-    status: str = ""
+    status: str = ""  # empty: all of STATUSES
     level: str = ""
     text: str = ""  # somewhere in title, rule or host, whatever the letter case
 
@@ -87,7 +92,8 @@ class Page(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-_COLUMNS = [alert.c[name] for name in Alert.__struct_fields__]
+_COLUMNS = [alert.c[name] for name in Alert.__struct_fields__ if name != "severity"]
+_IN_QUEUE = alert.c.status.in_(STATUSES)
 
 
 def page(connection: sa.Connection, org: str, wanted: Filter, *, cursor: str = "", limit: int = 50) -> Page:
@@ -108,8 +114,7 @@ def page(connection: sa.Connection, org: str, wanted: Filter, *, cursor: str = "
 
 def _matching(query: sa.Select[Any], org: str, wanted: Filter) -> sa.Select[Any]:
     query = query.where(alert.c.org == org)
-    if wanted.status:
-        query = query.where(alert.c.status == wanted.status)
+    query = query.where(alert.c.status == wanted.status if wanted.status else _IN_QUEUE)
     if wanted.level:
         query = query.where(alert.c.level == wanted.level)
     if wanted.text:
@@ -119,7 +124,7 @@ def _matching(query: sa.Select[Any], org: str, wanted: Filter) -> sa.Select[Any]
 
 
 def counts(connection: sa.Connection, org: str, wanted: Filter) -> dict[str, int]:
-    """How many alerts there are per status; the filter's own status is ignored."""
+    """How many alerts of the queue there are per status; the filter's own status is ignored."""
     anywhere = msgspec.structs.replace(wanted, status="")
     query = _matching(sa.select(alert.c.status, sa.func.count()), org, anywhere).group_by(alert.c.status)
     return dict.fromkeys(STATUSES, 0) | {row[0]: row[1] for row in connection.execute(query)}
@@ -178,14 +183,14 @@ def first_events(connection: sa.Connection, org: str, keys: Sequence[str]) -> di
 
 
 def changed_since(connection: sa.Connection, org: str, since_ms: int, *, limit: int = 200) -> list[Alert]:
-    """Alerts that are new or changed at or after that time, oldest change first."""
-    mine = sa.select(*_COLUMNS).where(alert.c.org == org, alert.c.updated_at >= since_ms)
+    """Alerts of the queue that are new or changed at or after that time, oldest change first."""
+    mine = sa.select(*_COLUMNS).where(alert.c.org == org, alert.c.updated_at >= since_ms, _IN_QUEUE)
     rows = connection.execute(mine.order_by(alert.c.updated_at, alert.c.id).limit(limit)).mappings()
     return [_alert(row) for row in rows]
 
 
 def _alert(row: sa.RowMapping) -> Alert:
-    return Alert(**row)
+    return Alert(**row, severity=severity(row["level"]))
 
 
 def _evidence(row: sa.RowMapping) -> Evidence:

@@ -17,7 +17,7 @@ from tocsin.metrics import ALERTS
 from tocsin.model.finding import EVIDENCE_KEPT, Finding, alert_id, window_start
 from tocsin.state.tables import alert, alert_event
 
-__all__ = ["UIDS_KEPT", "record"]
+__all__ = ["UIDS_KEPT", "Recorded", "record"]
 
 UIDS_KEPT = 1_000
 _CHUNK = 400  # bound parameters per statement; SQLite's limit is 32,766, older builds have 999
@@ -33,19 +33,29 @@ class _Known(msgspec.Struct, frozen=True):
     event_count: int
 
 
-def record(connection: sa.Connection, findings: Sequence[Finding], now_ms: int) -> list[str]:
-    """Write findings to their alerts, inside the caller's transaction; gives the ids of alerts new or changed.
+class Recorded(msgspec.Struct):
+    """What became of findings."""
 
-    A new alert also gets one notification per enabled channel of its org. A finding whose event is already part of its
-    alert changes nothing. A closed alert goes on counting but stays closed: only a new window opens a new alert.
+    changed: list[str] = []  # ids of alerts that are new or have changed
+    opened: list[Finding] = []  # the first finding of every new alert that somebody is told of
+
+
+def record(connection: sa.Connection, findings: Sequence[Finding], now_ms: int) -> Recorded:
+    """Write findings to their alerts, inside the caller's transaction.
+
+    A new alert also gets one notification per enabled channel of its org, unless its findings are staged or suppressed.
+    A finding whose event is already part of its alert changes nothing. A closed alert goes on counting but stays
+    closed: only a new window opens a new alert.
     """
-    changed: list[str] = []
+    recorded = Recorded()
     for org in sorted({finding.org for finding in findings}):
-        changed += _record_org(connection, org, [f for f in findings if f.org == org], now_ms)
-    return changed
+        of_org = _record_org(connection, org, [f for f in findings if f.org == org], now_ms)
+        recorded.changed += of_org.changed
+        recorded.opened += of_org.opened
+    return recorded
 
 
-def _record_org(connection: sa.Connection, org: str, findings: list[Finding], now_ms: int) -> list[str]:
+def _record_org(connection: sa.Connection, org: str, findings: list[Finding], now_ms: int) -> Recorded:
     by_alert = _by_alert(findings)
     known = _known(connection, org, list(by_alert))
     fresh = _without_seen(connection, org, by_alert, set(known))
@@ -54,8 +64,18 @@ def _record_org(connection: sa.Connection, org: str, findings: list[Finding], no
         if key in known:
             _extend(connection, org, key, known[key], found, now_ms)
     _insert_events(connection, fresh, {key: was.event_count for key, was in known.items()})
-    announce(connection, org, {key: found for key, found in fresh.items() if key not in known}, now_ms)
-    return list(fresh)
+    opened = {key: found for key, found in fresh.items() if key not in known and _status(found[0]) == "open"}
+    announce(connection, org, opened, now_ms)
+    return Recorded(list(fresh), [_first(found) for found in opened.values()])
+
+
+def _status(finding: Finding) -> str:
+    """The status of a new alert; of one that nobody is told of, why not."""
+    return "suppressed" if finding.suppressed_by else "staged" if finding.staged else "open"
+
+
+def _first(found: list[Finding]) -> Finding:
+    return min(found, key=lambda finding: finding.time)
 
 
 def _by_alert(findings: list[Finding]) -> dict[str, list[Finding]]:
@@ -103,11 +123,12 @@ def _insert_alerts(connection: sa.Connection, new: dict[str, list[Finding]], now
 
 def _count(rows: list[dict[str, object]]) -> None:
     for row in rows:
-        ALERTS.labels(row["level"]).inc()
+        if row["status"] == "open":
+            ALERTS.labels(row["level"]).inc()
 
 
 def _alert_row(key: str, found: list[Finding], now_ms: int) -> dict[str, object]:
-    first = min(found, key=lambda finding: finding.time)
+    first = _first(found)
     start = window_start(first.time, first.window_ms)
     return {
         "id": key,
@@ -125,7 +146,8 @@ def _alert_row(key: str, found: list[Finding], now_ms: int) -> dict[str, object]
         "first_event_at": first.time,
         "last_event_at": max(finding.time for finding in found),
         "event_count": len(found),
-        "status": "open",
+        "status": _status(first),
+        "suppressed_by": first.suppressed_by or None,
         "created_at": now_ms,
         "updated_at": now_ms,
     }

@@ -16,7 +16,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], responses=PROBLEMS)
 
-_Status = Literal["", "open", "acknowledged", "closed"]
+_Status = Literal["", "open", "acknowledged", "closed", "staged", "suppressed"]
 _Level = Literal["", "critical", "high", "medium", "low", "informational"]
 
 

@@ -50,6 +50,7 @@ class AlertBody(_Body):
     rule_title: str
     title: str
     level: str = Field(description="critical, high, medium, low or informational")
+    severity: int = Field(description="1 to 3, 1 being the highest")
     tags: list[str]
     origin: str = Field(description="Agent or account that the events come from")
     hostname: str
@@ -59,7 +60,8 @@ class AlertBody(_Body):
     first_event_at: int
     last_event_at: int
     event_count: int
-    status: str = Field(description="open, acknowledged or closed")
+    status: str = Field(description="open, acknowledged or closed; staged or suppressed if nobody was told")
+    suppressed_by: str | None = Field(description="The suppression that hides it")
     assignee: str | None
     acknowledged_at: int | None
     closed_reason: str | None

@@ -6,10 +6,14 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["SEVERITY", "Life", "State"]
+__all__ = ["Life", "State", "severity"]
 
-# Severity as Threat Stack counts it: 1 is the highest.
-SEVERITY: Final = {"critical": 1, "high": 1, "medium": 2, "low": 3, "informational": 3}
+_SEVERITIES: Final = {"critical": 1, "high": 1, "medium": 2}
+
+
+def severity(level: str) -> int:
+    """A Sigma level as Threat Stack counts severities: 1 is the highest, 3 the lowest."""
+    return _SEVERITIES.get(level, 3)
 
 
 class State(enum.StrEnum):
