@@ -25,6 +25,8 @@ from tocsin.model.condition import (
     Scope,
     Test,
     Text,
+    TimePart,
+    TimeUnit,
     Wildcard,
 )
 from tocsin.model.event import Event
@@ -75,9 +77,25 @@ _ADDRESSES = [
     "fe80:0:0:0::1",
     ":::",
 ]
+_TIMES = [
+    "2026-01-07T07:01:59.5Z",
+    "2026-01-07 07:07:07 +0200",
+    "2026-12-31",
+    "2027-01-01",  # in week 53 of the year before
+    "2026-02-29T07:01",
+    "2026-01-07T24:01",
+    "2026-01-07T07:01:59.5Zulu",
+    "0999-01-07",
+    "1767769267",
+    "1767769267000",
+    "1767769267000000",
+    "1767769267000000000",
+    "8999999999999999999",
+    "9000000000000000000",
+]
 _NETWORKS = ["10.0.0.0/8", "10.0.0.1/32", "0.0.0.0/0", "fe80::/10", "::/0", "::1/128", "1:2:3:4::/64"]
 _PATTERNS = ["a.s", "^k", "(?i)\u017f", r"\d+$", "[^a]", "s|^$"]
-VALUES = st.one_of(_TEXTS, st.sampled_from([*_NUMBERS, *_ADDRESSES, "k\0s", "\0"]))
+VALUES = st.one_of(_TEXTS, st.sampled_from([*_NUMBERS, *_ADDRESSES, *_TIMES, "k\0s", "\0"]))
 _FLAGS = st.booleans()
 _LITERALS = st.builds(Text, st.sampled_from(list(Relation)), _TEXTS, _FLAGS)
 _WILDCARDS = st.builds(
@@ -92,6 +110,9 @@ TESTS: st.SearchStrategy[Test] = st.one_of(
     _REGEXES,
     st.builds(Cidr, st.sampled_from(_NETWORKS)),
     st.builds(Number, st.sampled_from(list(Compare)), st.sampled_from([0, 7, -7, 7.5, 2.0**62, 1000])),
+    st.builds(
+        TimePart, st.sampled_from(list(TimeUnit)), st.sampled_from(list(Compare)), st.sampled_from([1, 7, 53, 2026])
+    ),
     st.just(Exists()),
 )
 

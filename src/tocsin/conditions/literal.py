@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import re2
 
+from tocsin.conditions.time_part import time_part
 from tocsin.model.condition import (
     NUMBER,
     Cidr,
@@ -21,6 +22,7 @@ from tocsin.model.condition import (
     Relation,
     Test,
     Text,
+    TimePart,
     Wildcard,
     fold,
 )
@@ -61,8 +63,8 @@ def passes(test: Test, text: str) -> bool:
             return compile_regex(test)(text)
         case Cidr(network):
             return in_network(address(text), network)
-        case Number():
-            return satisfies(test, number(text))
+        case Number() | TimePart():
+            return satisfies(test, number(text) if isinstance(test, Number) else time_part(test.unit, text))
         case _:
             return isinstance(test, Exists)
 
@@ -91,7 +93,7 @@ def relates(relation: Relation, text: str, value: str) -> bool:
             return text.endswith(value)
 
 
-def satisfies(test: Number, found: float | None) -> bool:
+def satisfies(test: Number | TimePart, found: float | None) -> bool:
     """Does the number, if it is one, compare so?"""
     return found is not None and _COMPARE[test.compare](found, float(test.value))
 

@@ -11,6 +11,7 @@ from sqlglot import exp
 from tocsin.conditions.fold_sql import fold_sql, folded
 from tocsin.conditions.literal import regex_source
 from tocsin.conditions.sql_parts import call, each, integer, some, text, whole
+from tocsin.conditions.time_sql import time_part_sql
 from tocsin.model.condition import (
     NUMBER,
     Cidr,
@@ -23,6 +24,7 @@ from tocsin.model.condition import (
     SameAs,
     Test,
     Text,
+    TimePart,
     Wildcard,
     fold,
 )
@@ -60,8 +62,8 @@ def passes_sql(test: Test, value: exp.Expr) -> exp.Expr:
             return call("regexp_matches", value, text(regex_source(test)))
         case Cidr(network):
             return _within(ipaddress.ip_network(network), value)
-        case Number(compare, number):
-            return _compares(compare, value, number)
+        case Number() | TimePart():
+            return _compares(test, value)
         case Exists() | SameAs():
             return exp.Not(this=exp.Is(this=value.copy(), expression=exp.null()))
 
@@ -114,11 +116,15 @@ def _like_part(part: str | Glob) -> str:
     return "".join(_ESCAPE + character if character in {"%", "_", _ESCAPE} else character for character in part)
 
 
-def _compares(compare: Compare, value: exp.Expr, number: float) -> exp.Expr:
+def _compares(test: Number | TimePart, value: exp.Expr) -> exp.Expr:
+    compare, number = _COMPARE[test.compare], test.value
+    if isinstance(test, TimePart):
+        return compare(this=time_part_sql(test.unit, value), expression=exp.convert(number))
+
     def as_double(inner: exp.Expr) -> exp.Expr:
         return exp.TryCast(this=inner, to=exp.DataType.build("double"))
 
-    compared = _COMPARE[compare](this=as_double(value.copy()), expression=as_double(text(repr(float(number)))))
+    compared = compare(this=as_double(value.copy()), expression=as_double(text(repr(float(number)))))
     return _where(whole(value, NUMBER.pattern), compared)
 
 

@@ -57,6 +57,8 @@ __all__ = [
     "Test",
     "Text",
     "TextTest",
+    "TimePart",
+    "TimeUnit",
     "Wildcard",
     "field_at",
     "fold",
@@ -112,6 +114,17 @@ class Compare(enum.StrEnum):
     AT_LEAST = ">="
 
 
+class TimeUnit(enum.StrEnum):
+    """A part of a point in time."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"  # of the month
+    WEEK = "week"  # of the year, as ISO 8601 numbers them: 1 to 53
+    MONTH = "month"
+    YEAR = "year"
+
+
 class Glob(enum.Enum):
     """A wildcard between the plain parts of a pattern."""
 
@@ -162,6 +175,15 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class TimePart:
+    """The text is a point in time, and this part of it compares so with the literal; see `conditions.time_part`."""
+
+    unit: TimeUnit
+    compare: Compare
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Exists:
     """Any text passes, the empty one too; `Not` of it is "is null"."""
 
@@ -176,7 +198,7 @@ class SameAs:
 
 
 TextTest = Text | Wildcard | Regex
-Test = Text | Wildcard | Regex | Cidr | Number | Exists | SameAs
+Test = Text | Wildcard | Regex | Cidr | Number | TimePart | Exists | SameAs
 
 
 @dataclass(frozen=True, slots=True)

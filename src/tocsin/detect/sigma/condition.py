@@ -160,8 +160,7 @@ class _Translator:
             case SigmaExists(exists=exists):
                 return over(Exists()) if exists else Not(over(Exists()))
             case SigmaCompareExpression():
-                compared, opposite = compare_test(value)
-                return Not(over(compared)) if opposite else over(compared)
+                return over(compare_test(value))
             case _:
                 return over(self._translated(name, value_test(value)))
 

@@ -34,6 +34,8 @@ from tocsin.model.condition import (
     Test,
     Text,
     TextTest,
+    TimePart,
+    TimeUnit,
 )
 from tocsin.model.errors import InvalidRule
 
@@ -46,19 +48,26 @@ _COMPARE: Final = {
     CompareOperators.GT: Compare.GREATER,
     CompareOperators.GTE: Compare.AT_LEAST,
 }
+_RANGES: Final = {
+    TimeUnit.MINUTE: (0, 59),
+    TimeUnit.HOUR: (0, 23),
+    TimeUnit.DAY: (1, 31),
+    TimeUnit.WEEK: (1, 53),
+    TimeUnit.MONTH: (1, 12),
+}
 
 
 def value_test(value: SigmaType) -> Test:
     """The test of a value that stands beside a field.
 
     Raises:
-        InvalidRule: values of that kind have no meaning here (placeholders, parts of times).
+        InvalidRule: values of that kind have no meaning here (queries in a backend's language).
     """
     match value:
         case SigmaString():
             return pattern(_parts(value), cased=isinstance(value, SigmaCasedString))
         case SigmaTimestampPart():
-            raise InvalidRule("parts of times (minute, hour, day, ...) are not supported")
+            return _time_part(value, Compare.EQUALS)
         case SigmaNumber(number=number):
             return Number(Compare.EQUALS, number)
         case SigmaBool():
@@ -71,11 +80,20 @@ def value_test(value: SigmaType) -> Test:
             raise InvalidRule(f"a value of kind {type(value).__name__} is not supported here")
 
 
-def compare_test(value: SigmaCompareExpression) -> tuple[Number, bool]:
-    """The test of a comparison, and whether its opposite is meant."""
-    if value.op is CompareOperators.NEQ:
-        return Number(Compare.EQUALS, value.number.number), True
-    return Number(_COMPARE[value.op], value.number.number), False
+def compare_test(value: SigmaCompareExpression) -> Number | TimePart:
+    """The test of a comparison with a number, or of the part of a time."""
+    compare = _COMPARE[value.op]
+    if isinstance(value.number, SigmaTimestampPart):
+        return _time_part(value.number, compare)
+    return Number(compare, value.number.number)
+
+
+def _time_part(value: SigmaTimestampPart, compare: Compare) -> TimePart:
+    unit = TimeUnit(value.timestamp_part.name.lower())
+    low, high = _RANGES.get(unit, (value.number, value.number))
+    if not low <= value.number <= high:
+        raise InvalidRule(f"there is no {unit.value} {value.number}")
+    return TimePart(unit, compare, value.number)
 
 
 def keyword_test(value: SigmaType) -> TextTest:
