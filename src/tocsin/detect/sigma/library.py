@@ -15,7 +15,7 @@ from tocsin.detect.sigma.filters import Filter, read_filter
 from tocsin.detect.sigma.logsource import Mapping
 from tocsin.detect.sigma.members import Names, joined, threshold_of
 from tocsin.detect.sigma.reading import document_id
-from tocsin.detect.sigma.rule_file import Kind, RuleFile, kind_of, read_rule_file, values_of
+from tocsin.detect.sigma.rule_file import Kind, RuleFile, kind_of, read_rule_file, rule_file, values_of
 from tocsin.model.correlation import Correlation
 from tocsin.model.errors import InvalidRule, NotFound
 from tocsin.model.rule import Rule
@@ -95,13 +95,17 @@ class Loader:
         self._files: dict[str, RuleFile] = {}
         self.compiled: list[tuple[Document, Rule]] = []  # the rules of the last load, and what they were made of
 
-    def load(self, paths: Iterable[Path], progress: Progress | None = None) -> Library:
+    def load(
+        self, paths: Iterable[Path], progress: Progress | None = None, texts: Iterable[tuple[str, str]] = ()
+    ) -> Library:
         """The rules in files and folders; one that cannot be used does not keep the others from being used.
+
+        `texts` are files that lie in no folder: what they are called, and what they say.
 
         Raises:
             NotFound: a path does not exist.
         """
-        self._read(list(rule_files(paths)))
+        self._read(list(rule_files(paths)), texts)
         refused = [error for file in self._files.values() for error in file.refused]
         placeholders = _placeholders(self._of_kind(Kind.VALUES), refused)
         filters = tuple(_each(read_filter, self._of_kind(Kind.FILTER), refused))
@@ -121,10 +125,12 @@ class Loader:
         correlations = self._correlations(rules, known, refused)
         return Library(tuple(rules), tuple(refused), correlations, filters)
 
-    def _read(self, paths: list[Path]) -> None:
+    def _read(self, paths: list[Path], texts: Iterable[tuple[str, str]]) -> None:
         known, self._files = self._files, {}
         for path in paths:
             self._files[str(path)] = read_rule_file(path, known.get(str(path)))
+        for name, text in texts:
+            self._files[name] = rule_file(name, text.encode(), known.get(name))
 
     def _of_kind(self, kind: Kind) -> Iterator[Document]:
         return (each for file in self._files.values() for each in file.others if kind_of(each) is kind)

@@ -14,7 +14,7 @@ from tocsin.detect.sigma.rule import Placeholders, load_rule
 from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import Rule
 
-__all__ = ["CompiledRule", "Kind", "RuleFile", "kind_of", "read_rule_file", "values_of"]
+__all__ = ["CompiledRule", "Kind", "RuleFile", "kind_of", "read_rule_file", "rule_file", "values_of"]
 
 
 class Kind(enum.Enum):
@@ -92,7 +92,12 @@ def read_rule_file(path: Path, known: RuleFile | None) -> RuleFile:
         content = path.read_bytes()
     except OSError as error:
         return RuleFile(str(path), b"", refused=(InvalidRule(f"cannot be read: {error}", str(path)),))
-    return known if known is not None and known.content == content else _read(str(path), content)
+    return rule_file(str(path), content, known)
+
+
+def rule_file(path: str, content: bytes, known: RuleFile | None) -> RuleFile:
+    """What such content says, wherever it comes from; the same object if that is what is known of it."""
+    return known if known is not None and known.content == content else _read(path, content)
 
 
 def _read(path: str, content: bytes) -> RuleFile:
