@@ -5,7 +5,7 @@ The state is no port of its own: SQLAlchemy is the seam between SQLite and Postg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
     from tocsin.model.condition import Condition
 
-__all__ = ["Clock", "EventLog", "Lake", "LakePosition", "LogEntry", "NewEntry", "Notifier", "Query", "Selection"]
+__all__ = [
+    "Clock",
+    "EventLog",
+    "Lake",
+    "LakePosition",
+    "LogEntry",
+    "NewEntry",
+    "Notifier",
+    "Piece",
+    "Query",
+    "Selection",
+]
 
 
 class NewEntry(msgspec.Struct, frozen=True, gc=False):
@@ -144,6 +155,23 @@ class Query(Protocol):
 
     def by_uid(self, org: str, uids: Sequence[str]) -> list[dict[str, object]]:
         """Events by their ids."""
+        ...
+
+
+class Piece(Protocol):
+    """Some stored rows of one class and org, by time; a process of its own may read them."""
+
+    @property
+    def class_uid(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, paths: Collection[str]) -> pa.Table:
+        """These paths of all rows, nested; paths that the rows lack are left out."""
+        ...
+
+    def pick(self, rows: Sequence[int], paths: Collection[str]) -> pa.Table:
+        """The same of some rows, by their ascending numbers."""
         ...
 
 

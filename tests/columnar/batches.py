@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tocsin.columnar.check import check
 from tocsin.columnar.frame import Batch
 from tocsin.model import wire
-from tocsin.model.event import Event, batch_id, event_uid
+from tocsin.model.event import DEFAULTS, Event, batch_id, event_uid
 from tocsin.ports import LogEntry
 
 KEY = Ed25519PrivateKey.generate()
@@ -54,12 +54,14 @@ def batch(events: list[Event], sequence: int, org: str = "default", origin: str 
 
 
 def expected(read: Batch) -> list[Event]:
-    """The batch's events by the wire's own slow decoder, with what the gateway knows filled in."""
+    """The batch's events by the wire's own slow decoder, with what the gateway knows and defaults filled in."""
     entry, header, sections = read
     name = batch_id(header.org, header.origin, header.epoch, header.sequence)
     events = [event for section in sections for event in wire.decode_events(section)]
     for row, event in enumerate(events):
         event.values |= {
+            **DEFAULTS,
+            **event.values,
             "metadata.uid": event_uid(int(event.values["time"]), name, row),
             "metadata.tenant_uid": entry.org,
             "metadata.processed_time": entry.received_at,

@@ -26,7 +26,7 @@ from tocsin.model.errors import TryLater, Unreachable
 from tocsin.model.schema import CLASSES, RECORDS
 from tocsin.ports import EventLog, LakePosition, Selection
 
-__all__ = ["DuckdbQuery"]
+__all__ = ["DuckdbQuery", "Source"]
 
 _NO_PLAN = Plan(LakePosition({}, {}), ())
 _ROW_DIGITS = 5
@@ -34,7 +34,7 @@ _Id = tuple[int, str, int]  # class, uid, time
 _Row = dict[str, object]
 
 
-class _Source(msgspec.Struct, frozen=True, eq=False):
+class Source(msgspec.Struct, frozen=True, eq=False):
     """Where one class's events are."""
 
     class_uid: int
@@ -62,7 +62,7 @@ class DuckdbQuery:
 
     def events(self, selection: Selection) -> list[_Row]:
         """Matching events as flat rows (path -> value, nulls left out) with `class_uid`, ordered by time."""
-        sources = self._sources(selection)
+        sources = self.sources(selection)
         order = "DESC" if selection.newest_first else "ASC"
         first = f"ORDER BY time {order}, uid {order} LIMIT {int(selection.limit)}"
         ids: list[_Id] = self._ask(sources, selection, "class_uid, uid, time", first)
@@ -71,14 +71,14 @@ class DuckdbQuery:
 
     def count(self, selection: Selection) -> int:
         """How many events match; the limit is ignored."""
-        ((count,),) = self._ask(self._sources(selection), selection, "count(*)")
+        ((count,),) = self._ask(self.sources(selection), selection, "count(*)")
         return int(count)
 
     def histogram(self, selection: Selection, bins: int) -> list[tuple[int, int]]:
         """Number of matching events per equal span of time: (start ms, count), empty spans included."""
         span = max(1, -(-(selection.until - selection.since) // bins))
         number = f"(time - {int(selection.since)}) // {span} AS bin"
-        counts = dict(self._ask(self._sources(selection), selection, f"{number}, count(*)", "GROUP BY bin"))
+        counts = dict(self._ask(self.sources(selection), selection, f"{number}, count(*)", "GROUP BY bin"))
         starts = range(selection.since, selection.until, span)
         return [(start, counts.get(at, 0)) for at, start in enumerate(starts)]
 
@@ -88,13 +88,14 @@ class DuckdbQuery:
         if not times:
             return []
         selection = Selection(org, min(times.values()), max(times.values()) + 1)
-        sources = self._sources(selection)
+        sources = self.sources(selection)
         ids = self._ask(
             sources, selection, "class_uid, uid, time", "WHERE uid IN (SELECT unnest($uids))", uids=list(times)
         )
         return sorted(self._rows(sources, org, ids), key=lambda row: str(row["metadata.uid"]))
 
-    def _sources(self, selection: Selection) -> list[_Source]:
+    def sources(self, selection: Selection) -> list[Source]:
+        """Where the events are that may be selected: files and hot rows of one moment, without gap or overlap."""
         self.asked_at = time.monotonic()
         # This order keeps gaps out: see the module's docstring.
         complete, chunks = self._hot.refresh()
@@ -105,7 +106,7 @@ class DuckdbQuery:
         return [source for source in sources if source.hot.num_rows or source.plan.select(*span)]
 
     def _ask(
-        self, sources: Sequence[_Source], selection: Selection, columns: str, tail: str = "", **given: object
+        self, sources: Sequence[Source], selection: Selection, columns: str, tail: str = "", **given: object
     ) -> list[Any]:
         """Ask for columns of (class_uid, uid, time) of all matching events."""
         if not sources:
@@ -114,7 +115,7 @@ class DuckdbQuery:
         given |= {"org": selection.org, "since": selection.since, "until": selection.until}
         return self._execute(sources, f"SELECT {columns} FROM ({parts}) {tail}", given).fetchall()  # noqa: S608 -- rendered from the tree
 
-    def _rows(self, sources: Sequence[_Source], org: str, ids: Iterable[_Id]) -> list[_Row]:
+    def _rows(self, sources: Sequence[Source], org: str, ids: Iterable[_Id]) -> list[_Row]:
         wanted: dict[int, list[_Id]] = {}
         for each in ids:
             wanted.setdefault(each[0], []).append(each)
@@ -125,12 +126,12 @@ class DuckdbQuery:
             for row in self._rows_of(source, org, wanted[source.class_uid])
         ]
 
-    def _rows_of(self, source: _Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
+    def _rows_of(self, source: Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
         rows = _hot_rows(source.hot, [uid for _, uid, _ in ids])
         found = {row["metadata.uid"] for row in rows}
         return rows + self._stored_rows(source, org, [each for each in ids if each[1] not in found])
 
-    def _stored_rows(self, source: _Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
+    def _stored_rows(self, source: Source, org: str, ids: Sequence[_Id]) -> list[_Row]:
         if not ids:
             return []
         times = [time for _, _, time in ids]
@@ -140,7 +141,7 @@ class DuckdbQuery:
         names = [column[0] for column in cursor.description or ()]
         return [_flat(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
-    def _execute(self, sources: Sequence[_Source], sql: str, given: dict[str, object]) -> duckdb.DuckDBPyConnection:
+    def _execute(self, sources: Sequence[Source], sql: str, given: dict[str, object]) -> duckdb.DuckDBPyConnection:
         cursor = self._database.cursor()
         for source in sources:
             cursor.register(_hot_name(source.class_uid), source.hot)
@@ -157,14 +158,14 @@ _BY_UID = '"metadata"."uid" IN (SELECT unnest($uids::VARCHAR[]))'
 _NOTHING = "(SELECT 0 AS class_uid, '' AS uid, 0 AS time WHERE FALSE)"
 
 
-def _source(class_uid: int, plan: Plan, complete: dict[int, int], chunks: Iterable[Chunk]) -> _Source:
+def _source(class_uid: int, plan: Plan, complete: dict[int, int], chunks: Iterable[Chunk]) -> Source:
     stored = plan.position.offsets
     lacks = {partition: max(stored.get(partition, 0), complete.get(partition, 0)) for partition in {*stored, *complete}}
     hot = [chunk.since(lacks).rows for chunk in chunks if chunk.class_uid == class_uid]
-    return _Source(class_uid, plan, pa.concat_tables(hot) if hot else schema(class_uid).empty_table())
+    return Source(class_uid, plan, pa.concat_tables(hot) if hot else schema(class_uid).empty_table())
 
 
-def _matching(source: _Source, selection: Selection) -> str:
+def _matching(source: Source, selection: Selection) -> str:
     matches = ""
     if selection.condition is not None:
         matches = f"AND ({render_filter(selection.condition, source.class_uid)})"
@@ -174,7 +175,7 @@ def _matching(source: _Source, selection: Selection) -> str:
     )
 
 
-def _table(source: _Source, span: Selection) -> str:
+def _table(source: Source, span: Selection) -> str:
     """Files and hot rows as one; old files lack what their class did not have yet, and BY NAME makes that null."""
     hot = f"SELECT * FROM {_hot_name(source.class_uid)}"  # noqa: S608 -- a number
     if not source.plan.select(span.org, span.since, span.until):

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tocsin.columnar.gather import gather
 from tocsin.columnar.records import RecordFrame, gather_records
-from tocsin.model.event import Event, batch_id, event_uid
+from tocsin.model.event import DEFAULTS, Event, batch_id, event_uid
 from tocsin.model.schema import CLASSES
 from tocsin.model.wire import BatchHeader, Column, Section
 from tocsin.ports import LogEntry
@@ -31,7 +31,8 @@ _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 class Frame(msgspec.Struct, frozen=True, eq=False):
     """Events of one class.
 
-    table: a column per attribute that occurs; time, metadata.uid, metadata.tenant_uid and device.uid always do.
+    table: a column per attribute that occurs; time, metadata.uid, metadata.tenant_uid, device.uid, activity_id and
+        severity_id always do.
         Text is dictionary<int32, string> (metadata.uid is plain), numbers are int64, booleans bool.
     records: the source's records, if any event has some.
     """
@@ -76,9 +77,16 @@ def _frame(class_uid: int, parts: Sequence[_Part]) -> Frame:
     names = [a.path for a in CLASSES[class_uid].attributes if a.path in present]
     arrays = {path: gather(path, ([columns.get(path) for columns in by_path], rows)) for path in names}
     arrays |= _given(parts, rows, arrays["time"])
+    arrays |= {path: _filled(arrays.get(path), default, rows) for path, default in DEFAULTS.items()}
     in_order = [a.path for a in CLASSES[class_uid].attributes if a.path in arrays]
     table = pa.table([arrays[path] for path in in_order], names=in_order)
     return Frame(class_uid, table, gather_records([part.section.records for part in parts], rows))
+
+
+def _filled(numbers: pa.Int64Array | None, default: int, rows: npt.NDArray[np.int64]) -> pa.Int64Array:
+    if numbers is None:
+        return pa.array(np.full(int(rows.sum()), default, np.int64))
+    return numbers.fill_null(default) if numbers.null_count else numbers
 
 
 def _given(parts: Sequence[_Part], rows: npt.NDArray[np.int64], time: pa.Int64Array) -> dict[str, pa.Array]:

@@ -11,11 +11,13 @@ import msgspec
 from tocsin.model.errors import InvalidEvent
 from tocsin.model.schema import CLASSES, OCSF_VERSION, RECORDS, Kind, attribute
 
-__all__ = ["Event", "Json", "Record", "RefusedLine", "Value", "batch_id", "event_uid", "flatten", "nest"]
+__all__ = ["DEFAULTS", "Event", "Json", "Record", "RefusedLine", "Value", "batch_id", "event_uid", "flatten", "nest"]
 
 Value = str | int | bool
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
+# What an event has where its source says nothing: everywhere, for the detector as in the lake.
+DEFAULTS = {"activity_id": 0, "severity_id": 1}
 _SEVERITIES = {0: "Unknown", 1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical", 6: "Fatal"}
 _STATUSES = {1: "Success", 2: "Failure"}
 
@@ -88,8 +90,8 @@ def _derived(event: Event) -> dict[str, Json]:
     if event_class is None:
         raise InvalidEvent(f"unknown event class {event.class_uid}")
     values = event.attributes()
-    activity = int(values.get("activity_id", 0))
-    severity = int(values.get("severity_id", 1))
+    activity = int(values.get("activity_id", DEFAULTS["activity_id"]))
+    severity = int(values.get("severity_id", DEFAULTS["severity_id"]))
     derived: dict[str, Json] = {
         "activity_id": activity,
         "activity_name": event_class.activities.get(activity, "Other"),

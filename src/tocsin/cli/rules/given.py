@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tocsin.config import Settings
+from tocsin.model.errors import NotFound
 
 if TYPE_CHECKING:
     from tocsin.model.rule import Rule
 
-__all__ = ["PathsArgument", "active_paths", "usable_rules"]
+__all__ = ["PathsArgument", "active_paths", "named_rules", "usable_rules"]
 
 PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; the active ones if none.")]
 
@@ -33,3 +34,22 @@ def usable_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
     for error in library.refused:
         typer.echo(f"not used: {error}", err=True)
     return library.rules
+
+
+def named_rules(names: Iterable[str], settings: Settings) -> tuple[Rule, ...]:
+    """The rules of these files and folders, and the active rules of these ids; all active ones if none is named.
+
+    Raises:
+        NotFound: a name is no path, and no active rule has that id.
+    """
+    wanted = list(names)
+    paths = [Path(name) for name in wanted if Path(name).exists()]
+    ids = {name for name in wanted if not Path(name).exists()}
+    active = usable_rules(active_paths(settings)) if ids or not wanted else ()
+    unknown = ids - {rule.id for rule in active}
+    if unknown:
+        raise NotFound(f"{min(unknown)}: neither a file or folder nor the id of an active rule")
+    chosen = [rule for rule in active if not wanted or rule.id in ids]
+    if paths:
+        chosen += usable_rules(paths)
+    return tuple({rule.id: rule for rule in chosen}.values())

@@ -10,7 +10,7 @@ import msgspec
 
 from tocsin.conditions.following import FOLLOWING, following_text
 from tocsin.model.condition import SOURCE, Field, Scope, keyword_paths
-from tocsin.model.event import Event, Json, Record, Value
+from tocsin.model.event import DEFAULTS, Event, Json, Record, Value
 
 __all__ = ["attribute_text", "keyword_texts", "record_fields", "source_leaves", "source_texts", "texts"]
 
@@ -55,9 +55,11 @@ def keyword_texts(event: Event) -> Iterator[tuple[str, str]]:
 
 def _attribute(event: Event, path: str) -> Value | None:
     value = event.values.get(path, event.shared.get(path))
-    if value is None and path in FOLLOWING:
+    if value is not None:
+        return value
+    if path in FOLLOWING:
         return following_text(path, event.class_uid, int(_attribute(event, "activity_id") or 0))
-    return value
+    return DEFAULTS.get(path)
 
 
 def _source(event: Event) -> Json:

@@ -1,0 +1,119 @@
+"""Stored rows in pieces of a size that one process judges at a time: runs of row groups of a file, or hot rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tocsin.columnar.flat import column_at
+from tocsin.model.errors import Unreachable
+
+__all__ = ["FilePiece", "HotPiece", "file_pieces", "hot_piece"]
+
+# Four row groups: large enough that what is done once per piece costs little, small enough to keep in memory.
+_GROUPS: Final = 4
+
+
+@dataclass(frozen=True)
+class FilePiece:
+    """Some row groups of a file of the lake; `first_row` is the number of the first row in the file."""
+
+    class_uid: int
+    path: str
+    groups: tuple[int, ...]
+    first_row: int
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def read(self, paths: Collection[str]) -> pa.Table:
+        """These paths of all rows, nested.
+
+        Raises:
+            Unreachable: the file cannot be read, e.g. is gone.
+        """
+        return _read(self.path, self.groups, paths)
+
+    def pick(self, rows: Sequence[int], paths: Collection[str]) -> pa.Table:
+        """The same of some rows; row groups that have none of them are not read."""
+        edges = self._edges
+        numbers = np.asarray(rows, np.int64)
+        group_of = np.searchsorted(edges, numbers, side="right") - 1
+        wanted = np.unique(group_of)
+        starts = np.cumsum([0, *(edges[g + 1] - edges[g] for g in wanted[:-1])])
+        within = numbers - edges[group_of] + starts[np.searchsorted(wanted, group_of)]
+        return _read(self.path, tuple(self.groups[g] for g in wanted), paths).take(pa.array(within))
+
+    @cached_property
+    def _edges(self) -> Any:  # noqa: ANN401 - an array of numbers
+        metadata = _open(self.path).metadata
+        return np.cumsum([0, *(metadata.row_group(group).num_rows for group in self.groups)])
+
+
+@dataclass(frozen=True)
+class HotPiece:
+    """Rows that no file holds yet."""
+
+    class_uid: int
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def read(self, paths: Collection[str]) -> pa.Table:
+        """All that there is: it is in memory anyway."""
+        del paths
+        return self.table
+
+    def pick(self, rows: Sequence[int], paths: Collection[str]) -> pa.Table:
+        """Some rows."""
+        del paths
+        return self.table.take(pa.array(rows, pa.int64()))
+
+
+def file_pieces(class_uid: int, path: str, since: int, until: int) -> Iterator[FilePiece]:
+    """A file's row groups that can hold that span of time, a few at a time."""
+    metadata = _open(path).metadata
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    starts = np.cumsum([0, *sizes]).tolist()
+    fitting = [group for group in range(len(sizes)) if _touches(metadata.row_group(group), since, until)]
+    for at in range(0, len(fitting), _GROUPS):
+        groups = tuple(fitting[at : at + _GROUPS])
+        yield FilePiece(class_uid, path, groups, starts[groups[0]], sum(sizes[group] for group in groups))
+
+
+def hot_piece(class_uid: int, rows: pa.Table, org: str) -> HotPiece:
+    """The hot rows of one org."""
+    if not len(rows):
+        return HotPiece(class_uid, rows)
+    ours = pc.equal(column_at(rows, "metadata.tenant_uid").cast(pa.string()), org)
+    return HotPiece(class_uid, rows if pc.all(ours).as_py() else rows.take(pc.indices_nonzero(ours)))
+
+
+def _touches(group: Any, since: int, until: int) -> bool:  # noqa: ANN401 - pyarrow has no types
+    for at in range(group.num_columns):
+        column = group.column(at)
+        if column.path_in_schema == "time" and column.is_stats_set:
+            return bool(column.statistics.min < until and column.statistics.max >= since)
+    return True
+
+
+def _read(path: str, groups: Sequence[int], paths: Collection[str]) -> pa.Table:
+    try:
+        file = _open(path)
+        return file.read_row_groups(groups, columns=list(paths), use_threads=False)
+    except OSError as error:
+        raise Unreachable(f"a file of the lake cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=8)
+def _open(path: str) -> pq.ParquetFile:
+    return pq.ParquetFile(path)

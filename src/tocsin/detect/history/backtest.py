@@ -1,0 +1,89 @@
+"""What rules would have found in what is stored: hits by day, host and group, alerts, and what would quieten them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from tocsin.detect.evaluate.engine import Engine
+from tocsin.detect.history.report import Report, report
+from tocsin.detect.history.scan import Period, Progress, Rows, map_pieces, matches_in
+from tocsin.detect.history.suppress import suppressions
+from tocsin.detect.history.tally import Hit, Tally, hits_in
+from tocsin.model.rule import Rule
+from tocsin.ports import Piece
+
+__all__ = ["Found", "Search", "backtest", "search"]
+
+
+class Found(msgspec.Struct):
+    """The hits of rules: counted, and where they are."""
+
+    tallies: dict[str, Tally]  # by rule id
+    rows: list[tuple[Piece, Rows]]
+    judged: dict[int, int]  # rows by class
+
+
+class Search(Protocol):
+    """A way to the hits of rules; all ways give the same."""
+
+    def __call__(self, rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found: ...
+
+
+class _Counted(msgspec.Struct):
+    rows: Rows
+    tallies: dict[str, Tally]
+
+
+def backtest(
+    rules: Sequence[Rule], pieces: Sequence[Piece], org: str, period: Period, progress: Progress, way: Search
+) -> list[Report]:
+    """A report on each rule, in the order of the rules."""
+    found = way(rules, pieces, period, progress)
+    proposed = suppressions(rules, found.tallies, found.rows)
+    return [
+        report(rule, found.tallies.get(rule.id, Tally()), org, period, _judged(rule, found), proposed.get(rule.id, []))
+        for rule in rules
+    ]
+
+
+def search(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:
+    """The hits of many rules at once, by columns: each distinct value is judged once for all rules."""
+    found = Found({rule.id: Tally() for rule in rules}, [], _sizes(pieces))
+    for piece, counted in map_pieces(partial(_count, period=period), Engine, rules, pieces, progress):
+        found.rows.append((piece, counted.rows))
+        for rule, tally in counted.tallies.items():
+            found.tallies[rule].merge(tally)
+    return found
+
+
+def counted(piece: Piece, rules: Sequence[Rule], rows: Rows) -> dict[str, Tally]:
+    """The tallies of a piece's hits."""
+    by_id = {rule.id: rule for rule in rules}
+    hits = hits_in(piece, rules, rows)
+    return {rule_id: _tally(by_id[rule_id], of_rule) for rule_id, of_rule in hits.items()}
+
+
+def _count(engine: Engine, piece: Piece, *, period: Period) -> _Counted:
+    rows = matches_in(engine, piece, period)
+    return _Counted(rows, counted(piece, engine.rules, rows))
+
+
+def _tally(rule: Rule, hits: Sequence[Hit]) -> Tally:
+    tally = Tally()
+    tally.add(rule, hits)
+    return tally
+
+
+def _sizes(pieces: Sequence[Piece]) -> dict[int, int]:
+    sizes: dict[int, int] = {}
+    for piece in pieces:
+        sizes[piece.class_uid] = sizes.get(piece.class_uid, 0) + len(piece)
+    return sizes
+
+
+def _judged(rule: Rule, found: Found) -> int:
+    return sum(found.judged.get(class_uid, 0) for class_uid in rule.class_uids)
