@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     log_partitions: int = Field(4, ge=1, le=1024, description="Partitions of the embedded log.")
     rules: list[Path] = Field([], description="Folders or files of Sigma rules besides the built-in rulesets.")
     rulesets: list[str] = Field(["base"], description="Built-in rulesets to use.")
+    noise_budget: int = Field(0, ge=0, description="Alerts a day after which a rule is staged; 0 is no limit.")
     webhook_url: str = Field("", description="Where new alerts are sent, in the Standard Webhooks format.")
     webhook_secret: str = Field("", description="Secret that signs webhooks: whsec_ and base64; made if empty.")
     poll_s: float = Field(0.05, gt=0, le=10, description="Longest wait of a consumer for new batches, in seconds.")
@@ -59,6 +60,9 @@ class Settings(BaseSettings):
     lake_flush_rows: int = Field(250_000, ge=1, description="Buffered events at which the lake is written earlier.")
     retention_days: int = Field(90, ge=1, description="Days that events stay in the lake.")
     log_retention_hours: int = Field(24, ge=1, description="Hours that read batches stay in the log.")
+    intel_hunt_days: int = Field(
+        30, ge=0, description="Days of history that are searched for indicators when they arrive; 0 searches none."
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -17,10 +17,16 @@ __all__ = [
     "EVENTS_DETECTED",
     "EVENTS_NOT_KEPT",
     "EVENTS_STORED",
+    "FEED_FETCHES",
+    "INDICATORS",
     "LAG",
     "LINES_REFUSED",
     "NOTIFICATIONS",
     "NOTIFY_LATENCY",
+    "RULES",
+    "RULES_DEMOTED",
+    "RULE_MATCHES",
+    "RULE_RELOADS",
 ]
 
 BATCHES_ADMITTED = Counter("tocsin_ingest_batches_total", "Batches appended to the log.")
@@ -45,6 +51,18 @@ EVENTS_NOT_KEPT = Counter(
 )
 DEAD_LETTERS = Counter("tocsin_dead_letters_total", "Inputs put aside with a reason.", ["source"])
 EVENTS_DETECTED = Counter("tocsin_detect_events_total", "Events that rules have judged.")
+RULES = Gauge("tocsin_rules", "Rules and correlations that a detector runs.", ["consumer"])
+RULE_RELOADS = Counter(
+    "tocsin_rule_reloads_total",
+    "Rule sets taken while running, by outcome; of `refused` the log, `tocsin rules list` and the console say why.",
+    ["outcome"],
+)
+RULE_MATCHES = Counter(
+    "tocsin_rule_matches_total",
+    "Matches by rule, of the first 500 rules that match; all others together are `other`.",
+    ["rule"],
+)
+RULES_DEMOTED = Counter("tocsin_rules_demoted_total", "Rules staged because they were noisier than their budget.")
 EVENTS_STORED = Counter("tocsin_lake_events_total", "Events committed to the lake.")
 LAG = Gauge(
     "tocsin_consumer_lag_batches", "Batches in the log that a consumer has not taken; should be near 0.", ["consumer"]
@@ -57,4 +75,10 @@ NOTIFY_LATENCY = Histogram(
     "tocsin_event_to_notification_seconds",
     "From an event's own time to the delivery of its alert.",
     buckets=(0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10, 60),
+)
+INDICATORS = Gauge("tocsin_intel_indicators", "Indicators that the detector matches, by feed.", ["feed"])
+FEED_FETCHES = Counter(
+    "tocsin_intel_fetches_total",
+    "Tries to read a feed, by outcome: changed, unchanged, failed; `tocsin intel list` says why one failed.",
+    ["outcome"],
 )

@@ -63,7 +63,9 @@ def network_text(first: bytes, length: int) -> str:
 
 def numbers(addresses: Sequence[bytes]) -> tuple[Numbers, Numbers]:
     """The upper and the lower half of each address."""
-    halves = np.frombuffer(b"".join(addresses), ">u8").astype(np.uint64).reshape(-1, 2)
+    # frombuffer refuses nothing at all.
+    halves = np.frombuffer(b"".join(addresses) or bytes(16), ">u8").astype(np.uint64).reshape(-1, 2)
+    halves = halves[: len(addresses)]
     return halves[:, 0], halves[:, 1]
 
 

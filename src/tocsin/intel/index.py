@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Final
 
 import msgspec
@@ -50,7 +51,7 @@ class FeedIndex:
     """
 
     def __init__(self, feed: Feed, rows: pa.Table) -> None:
-        self.feed: Final = feed
+        self.feed = feed
         shown = rows.filter(pc.is_null(rows["hidden"])) if rows["hidden"].null_count < rows.num_rows else rows
         self._rows = shown.drop_columns(["hidden"])
         keys = indicator_keys(self._rows)
@@ -60,6 +61,12 @@ class FeedIndex:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def of_feed(self, feed: Feed) -> FeedIndex:
+        """The same indicators, of a feed about which something else is known by now."""
+        same = copy(self)
+        same.feed = feed
+        return same
 
     @property
     def size_bytes(self) -> int:
