@@ -17,7 +17,7 @@ from tocsin.model.errors import BadInput
 
 __all__ = ["add_to"]
 
-ROLES = ("gateway", "api", "detector", "lake")
+ROLES = ("gateway", "api", "detector", "lake", "intel")
 
 
 def add_to(app: typer.Typer) -> None:

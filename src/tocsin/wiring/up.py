@@ -57,7 +57,9 @@ class Up:
         with claim_folder(self._settings.data_dir):
             claim_port(self._settings.host, self._settings.port)
             engine = open_server_state(self._settings, self._clock.now_ms())
-            supervisor = Supervisor([self._child("gateway", "api"), self._child("detector"), self._child("lake")])
+            supervisor = Supervisor(
+                [self._child("gateway", "api"), self._child("detector"), self._child("lake", "intel")]
+            )
             # The greeting waits for the server beside the supervisor, which must tend its children meanwhile.
             threading.Thread(
                 target=self._welcome, args=(engine, supervisor, greet), name="welcome", daemon=True
