@@ -49,6 +49,10 @@ _COMPARE: Final[dict[Compare, Callable[[float, float], bool]]] = {
     Compare.GREATER: operator.gt,
     Compare.AT_LEAST: operator.ge,
 }
+# RE2 needs time for each character of a text and, at worst, each step of a pattern: 9,607 steps took 0.7 s on 128 KiB,
+# the longest argument that Linux allows. The largest of SigmaHQ's patterns has 8,005.
+_LARGEST_PROGRAM: Final = 10_000
+_MOST_MEMORY_BYTES: Final = 8 << 20
 _GLOBS: Final = {Glob.ANY: ".*", Glob.ONE: "."}
 
 
@@ -100,31 +104,39 @@ def satisfies(test: Number | TimePart, found: float | None) -> bool:
 
 @lru_cache(maxsize=65_536)
 def compile_wildcard(test: Wildcard) -> Callable[[str], bool]:
-    """A function that says whether a text, folded unless the test is cased, is the pattern."""
+    """A function that says whether a text, folded unless the test is cased, is the pattern.
+
+    Raises:
+        InvalidRule: the pattern is too large.
+    """
     parts = (_GLOBS[p] if isinstance(p, Glob) else re2.escape(p if test.cased else fold(p)) for p in test.parts)
     # Not Python's `re`, which takes polynomial time where many wildcards nearly fit.
-    fits = _compiled(f"(?s){''.join(parts)}").fullmatch
+    fits = _compiled(f"(?s){''.join(parts)}", "a pattern of wildcards").fullmatch
     return lambda text: fits(text) is not None
 
 
 @lru_cache(maxsize=65_536)
 def compile_regex(test: Regex) -> Callable[[str], bool]:
-    """A function that says whether RE2 finds the pattern in a text.
+    """A function that says whether RE2 finds the pattern in a text, in time linear in the text, whatever the pattern.
 
     Raises:
-        InvalidRule: RE2 cannot read the pattern.
+        InvalidRule: RE2 cannot read the pattern, or it is so large that every text would be slow.
     """
-    try:
-        search = _compiled(regex_source(test)).search
-    except re2.error as error:
-        raise InvalidRule(f"regular expression {test.pattern!r}: {_reason(error)}") from error
+    search = _compiled(regex_source(test), f"regular expression {test.pattern!r}").search
     return lambda text: search(text) is not None
 
 
-def _compiled(source: str) -> Any:  # noqa: ANN401 - re2 has no types
+def _compiled(source: str, what: str) -> Any:  # noqa: ANN401 - re2 has no types
     options = re2.Options()
     options.log_errors = False
-    return re2.compile(source, options)
+    options.max_mem = _MOST_MEMORY_BYTES
+    try:
+        compiled = re2.compile(source, options)
+    except re2.error as error:
+        raise InvalidRule(f"{what}: {_reason(error)}") from error
+    if compiled.programsize > _LARGEST_PROGRAM:
+        raise InvalidRule(f"{what} is too large: {compiled.programsize} steps, at most {_LARGEST_PROGRAM}")
+    return compiled
 
 
 def regex_source(test: Regex) -> str:

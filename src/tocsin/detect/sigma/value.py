@@ -20,7 +20,7 @@ from sigma.types import (
     SpecialChars,
 )
 
-from tocsin.conditions.literal import compile_regex
+from tocsin.conditions.literal import compile_regex, compile_wildcard
 from tocsin.conditions.pattern import pattern
 from tocsin.model.condition import (
     Cidr,
@@ -36,6 +36,7 @@ from tocsin.model.condition import (
     TextTest,
     TimePart,
     TimeUnit,
+    Wildcard,
 )
 from tocsin.model.errors import InvalidRule
 
@@ -65,7 +66,7 @@ def value_test(value: SigmaType) -> Test:
     """
     match value:
         case SigmaString():
-            return pattern(_parts(value), cased=isinstance(value, SigmaCasedString))
+            return _checked(pattern(_parts(value), cased=isinstance(value, SigmaCasedString)))
         case SigmaTimestampPart():
             return _time_part(value, Compare.EQUALS)
         case SigmaNumber(number=number):
@@ -105,7 +106,7 @@ def keyword_test(value: SigmaType) -> TextTest:
     match value:
         case SigmaString():
             parts = (Glob.ANY, *_parts(value), Glob.ANY)
-            return pattern(parts, cased=isinstance(value, SigmaCasedString))
+            return _checked(pattern(parts, cased=isinstance(value, SigmaCasedString)))
         case SigmaNumber() | SigmaBool():
             return Text(Relation.CONTAINS, str(value).lower())
         case SigmaRegularExpression():
@@ -121,6 +122,13 @@ def field_reference(value: SigmaFieldReference, other: Field, *, cased: bool) ->
     if value.starts_with:
         return SameAs(other, Relation.STARTSWITH, cased)
     return SameAs(other, Relation.ENDSWITH if value.ends_with else Relation.EQUALS, cased)
+
+
+def _checked(test: Text | Wildcard) -> Text | Wildcard:
+    """The test, if it can be used."""
+    if isinstance(test, Wildcard):
+        compile_wildcard(test)
+    return test
 
 
 def _parts(value: SigmaString) -> list[str | Glob]:
