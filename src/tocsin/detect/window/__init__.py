@@ -1,0 +1,1 @@
+"""Correlations: which matches, close in time and alike in some values, mean something together."""
