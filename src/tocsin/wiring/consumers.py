@@ -1,7 +1,8 @@
-"""The processes that read the log; each loads only the consumers that it runs."""
+"""The processes that work in the background, most of them on the log; each loads only what it runs."""
 
 from __future__ import annotations
 
+import signal
 import threading
 
 from tocsin.config import Settings
@@ -15,7 +16,7 @@ __all__ = ["run"]
 
 
 def run(settings: Settings, roles: set[str], stop: threading.Event) -> bool:
-    """Run the consumers until told to stop; gives whether none failed.
+    """Run the consumers until told to stop; gives whether none failed. SIGHUP has them look at their rules again.
 
     A consumer that fails ends all, and the supervisor starts the process again.
     """
@@ -31,7 +32,12 @@ def run(settings: Settings, roles: set[str], stop: threading.Event) -> bool:
         from tocsin.wiring.lake import lake_parts  # noqa: PLC0415 -- the detector needs no files
 
         parts += lake_parts(settings, engine, log, clock)
+    if "intel" in roles:
+        from tocsin.wiring.intel import intel_parts  # noqa: PLC0415 -- only here are feeds read
+
+        parts += intel_parts(settings, engine, log, clock)
     spare_the_collector()
+    signal.signal(signal.SIGHUP, lambda _number, _frame: _renew(parts))
     for part in parts:
         part.start(stop)
     stop.wait()
@@ -40,3 +46,8 @@ def run(settings: Settings, roles: set[str], stop: threading.Event) -> bool:
     log.close()
     engine.dispose()
     return not any(part.failed for part in parts)
+
+
+def _renew(parts: list[Part]) -> None:
+    for part in parts:
+        part.renew()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import httpx
 import sqlalchemy as sa
@@ -10,18 +11,18 @@ import sqlalchemy as sa
 from tocsin import metrics
 from tocsin.adapters.state_sink import StateSink
 from tocsin.alert.outbox import Delivery
-from tocsin.alert.record import record
 from tocsin.alert.webhook import Webhook
 from tocsin.columnar.frame import Batch, frames
 from tocsin.config import Settings
-from tocsin.detect.evaluate.engine import Engine
 from tocsin.model.errors import InvalidSetting
 from tocsin.model.finding import Finding
 from tocsin.ports import Clock, EventLog, Notifier
 from tocsin.stream import Runner
+from tocsin.wiring.intel import Listed
 from tocsin.wiring.names import DETECTOR
 from tocsin.wiring.part import Part, refuse_to_state
-from tocsin.wiring.rules import active_rules
+from tocsin.wiring.rules import LiveRules, RuleSet
+from tocsin.wiring.verdict import keep, silenced
 
 __all__ = ["detector_parts"]
 
@@ -29,22 +30,42 @@ _WEBHOOK_TIMEOUT_S = 10.0
 
 
 def detector_parts(settings: Settings, engine: sa.Engine, log: EventLog, clock: Clock) -> list[Part]:
-    """The consumer that judges, and the thread that delivers."""
-    rules = Engine(active_rules(settings))
+    """The consumer that judges, the thread that exchanges its rules, and the one that delivers."""
+    live = LiveRules(settings, engine, clock, DETECTOR)
+    listed = Listed(engine)
     client = httpx.Client(timeout=_WEBHOOK_TIMEOUT_S, follow_redirects=False)
     delivery = Delivery(engine, _notifiers(client), clock)
 
-    def judge(batches: Sequence[Batch]) -> list[Finding]:
+    def judge(batches: Sequence[Batch]) -> Judged:
         metrics.EVENTS_DETECTED.inc(sum(header.rows for _, header, _ in batches))
-        return rules.findings(frames(batches))
+        return judged(live.current, listed, batches)
 
-    def keep(connection: sa.Connection, findings: list[Finding]) -> None:
-        if findings:
-            record(connection, findings, clock.now_ms())
+    def write(connection: sa.Connection, found: Judged) -> None:
+        keep(connection, found.rules, found.findings, clock.now_ms())
 
-    sink = StateSink(engine, DETECTOR, log.partitions, judge, keep, clock)
+    sink = StateSink(engine, DETECTOR, log.partitions, judge, write, clock)
     runner = Runner(log, sink, refuse_to_state(engine, DETECTOR))
-    return [Part(DETECTOR, runner.run), Part("delivery", lambda _stop: delivery.run(), delivery.stop)]
+    return [
+        Part(DETECTOR, runner.run),
+        Part("rules", live.watch, live.halt, live.wake),
+        Part("indicators", listed.run),
+        Part("delivery", lambda _stop: delivery.run(), delivery.stop),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of some batches, and the rule set that said so."""
+
+    rules: RuleSet
+    findings: list[Finding]
+
+
+def judged(rules: RuleSet, listed: Listed, batches: Sequence[Batch]) -> Judged:
+    """What rules and feeds say about the batches: what matches where the rule applies, and who is told of it."""
+    by_class = frames(batches)
+    found = rules.engine.findings(by_class, rules.placement) + listed.findings(by_class)
+    return Judged(rules, silenced(rules, found, by_class))
 
 
 def _notifiers(client: httpx.Client) -> Callable[[str, Mapping[str, object]], Notifier]:

@@ -19,18 +19,26 @@ _log = structlog.get_logger(__name__)
 
 
 class Part:
-    """One thread of work; `halt` wakes it when it is to end."""
+    """One thread of work; `halt` wakes it when it is to end, `renew` when it is to look at its settings again."""
 
     def __init__(
-        self, name: str, work: Callable[[threading.Event], None], halt: Callable[[], None] | None = None
+        self,
+        name: str,
+        work: Callable[[threading.Event], None],
+        halt: Callable[[], None] | None = None,
+        renew: Callable[[], None] | None = None,
     ) -> None:
         self.failed = False
-        self._name, self._work, self._halt = name, work, halt
+        self._name, self._work, self._halt, self._renew = name, work, halt, renew
         self._thread: threading.Thread | None = None
 
     def start(self, stop: threading.Event) -> None:
         self._thread = threading.Thread(target=self._run, args=(stop,), name=self._name)
         self._thread.start()
+
+    def renew(self) -> None:
+        if self._renew is not None:
+            self._renew()
 
     def end(self) -> None:
         if self._halt is not None:

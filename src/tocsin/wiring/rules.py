@@ -1,26 +1,186 @@
-"""Which rules are active: the built-in rulesets and the folders that the settings name."""
+"""The rules that are in use, and how they are exchanged while events go on coming.
+
+A new set is read and compiled beside the running one, and takes its place whole, between two batches. One that refuses
+a rule that the running set does not refuse is not taken: the running one stays, and the log, a metric and the state say
+why.
+"""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
 import structlog
 
+from tocsin import metrics
+from tocsin.alert.silence import Silence
 from tocsin.config import Settings
-from tocsin.detect.sigma.library import load, ruleset_folder
-from tocsin.model.rule import Rule
+from tocsin.detect.evaluate.engine import Engine
+from tocsin.detect.evaluate.naive import holds
+from tocsin.detect.life.placement import Placement
+from tocsin.detect.sigma.library import Library
+from tocsin.model.errors import NotFound
+from tocsin.model.life import State
+from tocsin.ports import Clock
+from tocsin.state.engine import reading
+from tocsin.state.life.changes import InUse, change_numbers, note_in_use
+from tocsin.wiring.rule_books import RuleBooks, Said, folder_stamp, read_said
 
-__all__ = ["active_rules"]
+__all__ = ["LiveRules", "RuleSet"]
 
 _log = structlog.get_logger(__name__)
+_EVERY_S = 1.0
+_IDLE_PER_WORK = 50.0
 
 
-def active_rules(settings: Settings) -> list[Rule]:
-    """All rules that can be used; one that cannot is named in the log, and the others go on.
+@dataclass(frozen=True)
+class RuleSet:
+    """Everything that decides about an event, taken together: it never changes, another one takes its place."""
 
-    Raises:
-        NotFound: a ruleset or a path of the settings does not exist.
-    """
-    library = load([*map(ruleset_folder, settings.rulesets), *settings.rules])
-    for error in library.refused:
-        _log.warning("rule not used", reason=str(error))
-    _log.info("rules loaded", active=len(library.rules), refused=len(library.refused))
-    return list(library.rules)
+    engine: Engine
+    placement: Placement
+    silence: Silence
+    noise_budget: int  # of rules that say nothing; 0 is no limit
+
+    def state(self, org: str, rule_id: str) -> State:
+        """What becomes of the rule's matches in that org."""
+        return self.placement.of(org).state(rule_id)
+
+    def budget(self, org: str, rule_id: str) -> int | None:
+        """How many alerts a day the rule may open; None: as many as it likes."""
+        rules = self.placement.of(org)
+        found = rules.rules.get(rule_id) or next((one for one in rules.correlations if one.id == rule_id), None)
+        own = found.life.noise_budget if found else None
+        return own if own is not None else self.noise_budget or None
+
+
+class LiveRules:
+    """The rule set in use; `watch` exchanges it when the state or a rule folder has changed."""
+
+    def __init__(self, settings: Settings, state: sa.Engine, clock: Clock, consumer: str) -> None:
+        """Load what can be used; what cannot is named in the log, and the others go on.
+
+        Raises:
+            NotFound: a ruleset or a path of the settings does not exist.
+        """
+        self._settings, self._state, self._clock, self._consumer = settings, state, clock, consumer
+        self._woken = threading.Event()
+        self._books = RuleBooks(settings)
+        stamp = folder_stamp(settings.rules)
+        with reading(state) as connection:
+            said = read_said(connection)
+        self._seen: object = (stamp, said.changes)
+        self._libraries = self._books.read(said)
+        self._problem, self._problem_at = _refusals(self._libraries.values()), clock.now_ms()
+        if self._problem:
+            _log.warning("rules not used", reason=self._problem)
+        self._loaded_at = clock.now_ms()
+        self._current = self._assembled(said, None)
+        self._note(said.changes)
+
+    @property
+    def current(self) -> RuleSet:
+        """The rule set in use; take it once for each batch."""
+        return self._current
+
+    def wake(self) -> None:
+        """Look now, and take everything anew."""
+        self._seen = None
+        self._woken.set()
+
+    def watch(self, stop: threading.Event) -> None:
+        """Look every second, less often where looking takes long, until told to stop."""
+        pause_s = _EVERY_S
+        while not stop.is_set():
+            self._woken.wait(pause_s)
+            self._woken.clear()
+            started = time.monotonic()
+            if not stop.is_set():
+                self._look_patiently()
+            pause_s = max(_EVERY_S, _IDLE_PER_WORK * (time.monotonic() - started))
+
+    def halt(self) -> None:
+        """Make `watch` notice that it is to stop."""
+        self._woken.set()
+
+    def _look_patiently(self) -> None:
+        try:
+            self.look()
+        except sa.exc.OperationalError as error:
+            _log.warning("rules cannot be looked at; trying again", reason=str(error.orig))
+
+    def look(self) -> bool:
+        """Exchange the rule set if something has changed; gives whether it was exchanged."""
+        stamp = folder_stamp(self._settings.rules)
+        with reading(self._state) as connection:
+            if (stamp, change_numbers(connection)) == self._seen:
+                return False
+            said = read_said(connection)
+        self._seen = (stamp, said.changes)
+        self._take(said)
+        self._note(said.changes)
+        return True
+
+    def _take(self, said: Said) -> None:
+        """Rules if they are sound, and in any case what was said about them."""
+        started = time.monotonic()
+        problem = self._read(said)
+        self._current = self._assembled(said, self._current.engine)
+        metrics.RULE_RELOADS.labels("refused" if problem else "taken").inc()
+        took_ms = round(1000 * (time.monotonic() - started))
+        rules = len(self._current.placement.rules)
+        if problem:
+            _log.error("new rules refused, the old ones stay", reason=problem, rules=rules)
+        else:
+            _log.info("rules exchanged", rules=rules, took_ms=took_ms)
+
+    def _read(self, said: Said) -> str | None:
+        """Read the rules anew; gives why they are not taken."""
+        try:
+            found = self._books.read(said)
+            known = {str(error) for library in self._libraries.values() for error in library.refused}
+            problem = _refusals(found.values(), known)
+        except NotFound as error:
+            problem = str(error)
+        self._problem, self._problem_at = problem, self._clock.now_ms()
+        if problem is None:
+            self._libraries = found
+            self._problem = _refusals(found.values())
+            self._loaded_at = self._clock.now_ms()
+        return problem
+
+    def _assembled(self, said: Said, before: Engine | None) -> RuleSet:
+        orgs = {org: self._books.org_rules(org, library, said) for org, library in self._libraries.items()}
+        placement = Placement(orgs)
+        engine = before if before is not None and _same(before, placement) else Engine(placement.rules)
+        metrics.RULES.labels(self._consumer).set(len(placement.rules))
+        return RuleSet(engine, placement, Silence(said.suppressions, holds), self._settings.noise_budget)
+
+    def _note(self, changes: Mapping[str, int]) -> None:
+        """Say in the state what is in use."""
+        with self._state.begin() as connection:
+            for org, rules in self._current.placement.orgs.items():
+                count = sum(rules.has(rule) for rule in rules.rules.values()) + len(rules.correlations)
+                change = changes.get(org, 0)
+                problem_at = self._problem_at if self._problem else None
+                running = InUse(self._consumer, change, count, self._loaded_at, self._problem, problem_at)
+                note_in_use(connection, org, running)
+
+
+def _same(engine: Engine, placement: Placement) -> bool:
+    same_number = len(engine.rules) == len(placement.rules)
+    return same_number and all(a is b for a, b in zip(engine.rules, placement.rules, strict=True))
+
+
+def _refusals(libraries: Iterable[Library], known: Iterable[str] = ()) -> str | None:
+    """Why rules cannot be used, those that are known apart; None if there are no such."""
+    new = dict.fromkeys(str(error) for library in libraries for error in library.refused)
+    for each in known:
+        new.pop(each, None)
+    if not new:
+        return None
+    more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+    return f"{next(iter(new))}{more}"
