@@ -220,7 +220,6 @@ _SIGNED = (
     _s("unmapped.windows.signature", "who signed the file"),
     _s("unmapped.windows.signature_status", "what the signature is worth: Valid, Expired, Unavailable, ..."),
 )
-_KEY = _s("reg_key.path", "full path of the key")
 
 _CLASSES = (
     EventClass(0, "base_event", "Base Event", 0, "Uncategorized", {0: "Unknown", 99: "Other"}, _ACTOR),
@@ -564,7 +563,7 @@ _CLASSES = (
             9: "Export",
             99: "Other",
         },
-        (_KEY, _s("prev_reg_key.path", "full path of the key before a rename"), *_ACTOR),
+        (_s("reg_key.path", "full path of the key"), *_ACTOR),
         extension="win",
     ),
     EventClass(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tocsin.model.event import Event, RefusedLine
-from tocsin.normalize import auditd, cloudtrail, kubernetes, ocsf
+from tocsin.normalize import auditd, cloudtrail, kubernetes, ocsf, windows
 
 __all__ = ["READERS", "Reader"]
 
@@ -16,4 +16,5 @@ READERS: dict[str, Reader] = {
     "cloudtrail": cloudtrail.read_events,
     "k8s-audit": kubernetes.read_events,
     "ocsf": ocsf.read_events,
+    "windows": windows.read_events,
 }
