@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
-from tocsin.model.finding import Finding, window_start
+from tocsin.model.finding import Finding
 from tocsin.model.life import severity
 from tocsin.state.tables import channel, outbox
 
@@ -41,7 +41,7 @@ def _row(org: str, channel_id: int, key: str, found: list[Finding], now_ms: int)
 def payload(key: str, found: list[Finding], now_ms: int) -> dict[str, object]:
     """The notification's body: the alert, why it fired, and its first events whole."""
     first = min(found, key=lambda finding: finding.time)
-    start = window_start(first.time, first.window_ms)
+    start = first.window_start
     return {
         "type": "alert.opened",
         "timestamp": _iso(now_ms),

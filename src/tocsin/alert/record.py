@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tocsin.alert.announce import announce
 from tocsin.metrics import ALERTS
-from tocsin.model.finding import EVIDENCE_KEPT, Finding, alert_id, window_start
+from tocsin.model.finding import EVIDENCE_KEPT, Finding, alert_id
 from tocsin.state.tables import alert, alert_event
 
 __all__ = ["UIDS_KEPT", "Recorded", "record"]
@@ -129,7 +129,7 @@ def _count(rows: list[dict[str, object]]) -> None:
 
 def _alert_row(key: str, found: list[Finding], now_ms: int) -> dict[str, object]:
     first = _first(found)
-    start = window_start(first.time, first.window_ms)
+    start = first.window_start
     return {
         "id": key,
         "org": first.org,

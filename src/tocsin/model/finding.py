@@ -41,6 +41,12 @@ class Finding(msgspec.Struct, frozen=True):
     event: dict[str, Json]  # nested, as exported
     staged: bool = False  # kept, but nobody is told: the rule is being tried
     suppressed_by: str = ""  # kept, but nobody is told: the suppression that hides it
+    fired_at: int = 0  # of a correlation: where the alert's window follows from; else that is the event's own time
+
+    @property
+    def window_start(self) -> int:
+        """Start of the alert's window."""
+        return window_start(self.fired_at or self.time, self.window_ms)
 
 
 def window_start(time_ms: int, window_ms: int) -> int:
@@ -54,7 +60,6 @@ def alert_id(finding: Finding) -> str:
     What nobody is told of makes alerts of its own, so that it neither hides nor swells one that somebody is told of.
     """
     group = "\0".join(f"{key}={value}" for key, value in sorted(finding.group.items()))
-    start = window_start(finding.time, finding.window_ms)
     silence = "\0\0staged" * finding.staged + (f"\0\0{finding.suppressed_by}" if finding.suppressed_by else "")
-    text = f"{finding.org}\0{finding.rule_id}\0{start}\0{group}{silence}"
+    text = f"{finding.org}\0{finding.rule_id}\0{finding.window_start}\0{group}{silence}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -23,6 +23,7 @@ from tocsin.state.tables.rules import (
     ruleset_assignment,
     suppression,
 )
+from tocsin.state.tables.windows import window_head, window_mark, window_match, window_source, window_told
 
 __all__ = [
     "EVERY_ORG",
@@ -53,4 +54,9 @@ __all__ = [
     "ruleset_assignment",
     "suppression",
     "user",
+    "window_head",
+    "window_mark",
+    "window_match",
+    "window_source",
+    "window_told",
 ]
