@@ -87,6 +87,7 @@ REQUIRED: Final = {
     "SourceAddress": "10.0.0.9",
     "DestAddress": "203.0.113.9",
     "param1": "thing",
+    "ParentProcessId": "4000",
     "Payload": "x",
 }
 _CATEGORIES: Final[dict[str, tuple[str, str, int, dict[str, str]]]] = {

@@ -11,6 +11,7 @@ import msgspec
 
 from tocsin.model.errors import InvalidEvent
 from tocsin.model.event import Event, Json, Value
+from tocsin.model.schema import CLASSES
 from tocsin.normalize.lines import epoch_ms
 from tocsin.normalize.windows.meaning import meaning_of
 from tocsin.normalize.windows.shape import Entry
@@ -21,6 +22,22 @@ _encode: Final = msgspec.json.Encoder().encode
 _MICROSOFT: Final = re.compile(r"/Date\((-?\d{1,15})[^)]*\)/")
 _AMERICAN: Final = "%m/%d/%Y %I:%M:%S %p"
 _SUCCESS, _FAILURE = 1, 2
+_BASE_EVENT, _OTHER = 0, 99
+# What an event must name to be of its class; one that a collector has stripped of it is a Base Event.
+_NEEDED: Final = {
+    1001: ("file.path",),
+    1002: ("driver.file.path",),
+    1005: ("module.file.path",),
+    1006: ("job.name",),
+    1009: ("script.script_content.value",),
+    3001: ("user.name", "user.uid"),
+    3002: ("user.name", "user.uid"),
+    3006: ("group.name",),
+    4001: ("src_endpoint.ip", "dst_endpoint.ip", "dst_endpoint.hostname"),
+    201001: ("reg_key.path",),
+    201002: ("reg_value.path",),
+    201004: ("win_service.name",),
+}
 _ZERO: Final = frozenset({"0x0", "0", "0x00000000"})
 
 
@@ -51,7 +68,19 @@ def event_of(entry: Entry) -> Event:
     if entry.record:
         values["metadata.original_event_uid"] = entry.record
     values["unmapped.source"] = _encode(_original(entry)).decode()
-    return Event(meaning.class_uid, values)
+    return Event(meaning.class_uid, values) if _is_whole(meaning.class_uid, values) else _base_event(values)
+
+
+def _is_whole(class_uid: int, values: dict[str, Value]) -> bool:
+    """Does the event say what its class is about?"""
+    needed = _NEEDED.get(class_uid)
+    return needed is None or not values.keys().isdisjoint(needed)
+
+
+def _base_event(values: dict[str, Value]) -> Event:
+    allowed = CLASSES[_BASE_EVENT].paths
+    kept = {path: value for path, value in values.items() if path in allowed}
+    return Event(_BASE_EVENT, {**kept, "activity_id": _OTHER})
 
 
 def _original(entry: Entry) -> dict[str, Json]:
