@@ -1,4 +1,4 @@
-"""Write the reference pages that follow from declarations: schema, settings, metrics.
+"""Write the reference pages that follow from declarations: schema, settings, metrics, lints.
 
 `python docs/generate.py` writes them, `--check` fails if one is out of date; a test runs the check.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tocsin import metrics
 from tocsin.config import Settings
+from tocsin.detect.quality.lint.catalogue import LINTS, ROOMS
 from tocsin.model.schema import BASE, CLASSES, OCSF_VERSION, Attribute
 
 DOCS = Path(__file__).parent
@@ -74,7 +75,27 @@ def metrics_page() -> str:
     return "\n".join(parts) + "\n"
 
 
-PAGES = {"schema.md": schema_page, "configuration.md": configuration_page, "metrics.md": metrics_page}
+def lint_page() -> str:
+    """Every lint of `tocsin rules lint`."""
+    parts = [
+        f"# Lints\n\nThe {len(LINTS)} lints of `tocsin rules lint`; this page is made by `docs/generate.py`.",
+        "How they are used is said in [Rule quality](rule-quality.md). An *error* breaks the Sigma specification or keeps",
+        "the rule from working, a *warning* is likely a mistake, *info* is style. `--fix` mends those marked so.",
+    ]
+    rooms = {room.__name__: heading for heading, room in ROOMS.items()}
+    for heading in ["Files", *ROOMS]:
+        lints = [each for each in LINTS.values() if rooms.get(each.module, "Files") == heading]
+        rows = [f"| `{each.id}` | {each.level} | {'yes' if each.fixes else ''} | {each.promise} |" for each in lints]
+        parts += [f"\n## {heading}\n", "| Lint | Level | `--fix` | What is wrong |", "|---|---|---|---|", *rows]
+    return "\n".join(parts) + "\n"
+
+
+PAGES = {
+    "schema.md": schema_page,
+    "configuration.md": configuration_page,
+    "metrics.md": metrics_page,
+    "lint.md": lint_page,
+}
 
 
 def main() -> int:
