@@ -79,8 +79,8 @@ def lint_page() -> str:
     """Every lint of `tocsin rules lint`."""
     parts = [
         f"# Lints\n\nThe {len(LINTS)} lints of `tocsin rules lint`; this page is made by `docs/generate.py`.",
-        "How they are used is said in [Rule quality](rule-quality.md). An *error* breaks the Sigma specification or keeps",
-        "the rule from working, a *warning* is likely a mistake, *info* is style. `--fix` mends those marked so.",
+        "How they are used is said in [Rule quality](rule-quality.md). An *error* breaks the Sigma specification or",
+        "keeps the rule from working, a *warning* is likely a mistake, *info* is style. `--fix` mends those marked so.",
     ]
     rooms = {room.__name__: heading for heading, room in ROOMS.items()}
     for heading in ["Files", *ROOMS]:
