@@ -101,7 +101,7 @@ def feeds_of(connection: sa.Connection, org: str) -> list[FeedRow]:
 def all_feeds(connection: sa.Connection) -> list[FeedRow]:
     """Every org's feeds."""
     found = connection.execute(sa.select(intel_feed).order_by(intel_feed.c.name, intel_feed.c.org))
-    return [msgspec.convert(dict(row._mapping), FeedRow) for row in found]  # noqa: SLF001 -- SQLAlchemy's public name
+    return [FeedRow(**row._asdict()) for row in found]
 
 
 def one(connection: sa.Connection, org: str, name: str) -> FeedRow:
@@ -136,7 +136,7 @@ def claim_due(connection: sa.Connection, now_ms: int) -> FeedRow | None:
         .where(intel_feed.c.org == row.org, intel_feed.c.name == row.name, intel_feed.c.next_at == row.next_at)
         .values(next_at=now_ms + _LEASE_MS)
     )
-    return msgspec.convert(dict(row._mapping), FeedRow) if claimed.rowcount else None  # noqa: SLF001 -- as above
+    return FeedRow(**row._asdict()) if claimed.rowcount else None
 
 
 def rows_of_feed(connection: sa.Connection, feed: FeedRow) -> pa.Table:

@@ -65,7 +65,7 @@ def claim_hunt(connection: sa.Connection, now_ms: int) -> Hunt | None:
     row = connection.execute(due.order_by(intel_hunt.c.next_at).limit(1)).first()
     if row is None:
         return None
-    hunt = msgspec.convert(dict(row._mapping), Hunt)  # noqa: SLF001 -- SQLAlchemy's public name
+    hunt = Hunt(**row._asdict())
     claimed = sa.update(intel_hunt).where(_mine(hunt), intel_hunt.c.next_at == hunt.next_at)
     return hunt if connection.execute(claimed.values(next_at=now_ms + _LEASE_MS)).rowcount else None
 
@@ -86,7 +86,7 @@ def postpone(connection: sa.Connection, hunt: Hunt, reason: str | None, next_at:
 def hunts_of(connection: sa.Connection) -> list[Hunt]:
     """Every search that is going on, and the last of each feed."""
     found = connection.execute(sa.select(intel_hunt).order_by(intel_hunt.c.feed, intel_hunt.c.version))
-    return [msgspec.convert(dict(row._mapping), Hunt) for row in found]  # noqa: SLF001 -- as above
+    return [Hunt(**row._asdict()) for row in found]
 
 
 def _mine(hunt: Hunt) -> sa.ColumnElement[bool]:
