@@ -276,6 +276,7 @@ def fold(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(fold_table())
 
 
+@cache
 def field_at(path: str) -> Field:
     """The field of a full path, as search writes it: an attribute, a record's key, or a path in the original."""
     for scope in (Scope.RECORD, Scope.SOURCE):

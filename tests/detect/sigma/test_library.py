@@ -9,7 +9,8 @@ import pytest
 from audit_lines import Log
 from tocsin.detect.quality.case import run_cases
 from tocsin.detect.quality.check import Severity, check
-from tocsin.detect.sigma.library import load, ruleset_folder
+from tocsin.detect.sigma.library import Loader, load, ruleset_folder
+from tocsin.detect.sigma.logsource import RAW
 from tocsin.model.errors import NotFound
 
 _RULE = """title: Netcat
@@ -128,3 +129,35 @@ def test_cases_that_are_wrong_say_how(tmp_path: Path) -> None:
     missing, unreadable = run_cases(rule)
     assert missing.problem == "nc.fires.log is missing"
     assert unreadable.problem.startswith("line 1 cannot be read")
+
+
+@pytest.mark.data
+def test_every_public_rule_loads_or_the_specification_says_why_not(public_data: Path) -> None:
+    """All log sources, by their mappings and on fields as they stand; a placeholder needs values that a site gives."""
+    for mapping in (None, RAW):
+        library = load([public_data / "sigma"], mapping)
+        assert len(library.rules) == 3399
+        assert {error.reason.partition(";")[0] for error in library.refused} == {
+            "placeholder %known_cdcs% has no value"
+        }
+        assert all(error.line > 1 for error in library.refused)
+
+
+def test_what_did_not_change_is_not_compiled_again(tmp_path: Path) -> None:
+    """The same objects come out of the next load; a changed file gives new ones, a lost file none."""
+    paths = [_write(tmp_path, f"{at}.yml", _RULE.format(number=at, field="Image")) for at in (1, 2, 3)]
+    loader = Loader()
+    before = loader.load([tmp_path]).rules
+    _write(tmp_path, "2.yml", _RULE.format(number=2, field="CommandLine"))
+    paths[2].unlink()
+    after = loader.load([tmp_path]).rules
+    assert [rule.id[-1] for rule in after] == ["1", "2"]
+    assert after[0] is before[0]
+    assert after[1].condition != before[1].condition
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """YAML would keep the last one, and the rule would lose a condition without a word."""
+    text = _RULE.format(number=1, field="Image").replace("  nc:\n", "  nc:\n    Image: /bin/sh\n")
+    (refused,) = load([_write(tmp_path, "a.yml", text)]).refused
+    assert (refused.line, refused.reason[:28]) == (7, "key 'Image' stands twice in ")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
+from tocsin.cli.progress import progress
 from tocsin.cli.rules.given import PathsArgument, active_paths, usable_rules
 from tocsin.cli.settings import ConfigOption, JsonOption
 from tocsin.config import load_settings
 
 if TYPE_CHECKING:
     from tocsin.detect.quality.case import Outcome
+    from tocsin.detect.quality.check import Report
 
 __all__ = ["add_to"]
 
@@ -26,18 +28,23 @@ def add_to(app: typer.Typer) -> None:
 
 def check(paths: PathsArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Find what is wrong with rules: unreadable, unknown fields, never matching, ids; exit code 1 if any is."""
-    from tocsin.detect.quality.check import Severity, check
+    from tocsin.detect.quality.check import Severity, report
 
     chosen = paths or active_paths(load_settings(config))
-    problems = check(chosen)
-    for problem in problems:
+    with progress("checking rules") as show:
+        found = report(chosen, show)
+    for problem in found.problems:
         typer.echo(msgspec.json.encode(problem) if as_json else str(problem))
-    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    errors = sum(problem.severity is Severity.ERROR for problem in found.problems)
     if not as_json:
-        used = len(usable_rules(chosen))
-        typer.echo(f"{used} rules can be used; {errors} errors, {len(problems) - errors} warnings")
+        typer.echo(f"{_used(found)} can be used; {errors} errors, {len(found.problems) - errors} warnings")
     if errors:
         raise typer.Exit(1)
+
+
+def _used(report: Report) -> str:
+    others = ((report.correlations, "correlations"), (report.filters, "filters"))
+    return ", ".join([f"{report.rules} rules", *(f"{count} {name}" for count, name in others if count)])
 
 
 def run_cases(paths: PathsArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -17,7 +17,7 @@ from tocsin.model.condition import And, Condition, Field, InRecord, Match, Not, 
 from tocsin.model.rule import Rule
 from tocsin.model.schema import CLASSES
 
-__all__ = ["Problem", "Severity", "check"]
+__all__ = ["Problem", "Report", "Severity", "check", "report"]
 
 
 class Severity(enum.StrEnum):
@@ -39,18 +39,37 @@ class Problem(msgspec.Struct, frozen=True, order=True):
         return f"{self.path}:{self.line}: {self.severity}: {self.text}"
 
 
-def check(paths: Iterable[Path], progress: Progress | None = None) -> list[Problem]:
-    """All problems of the rules in files and folders, by file and line; none means that every rule can match.
+class Report(msgspec.Struct, frozen=True):
+    """All that a check found."""
+
+    rules: int  # that can be used
+    correlations: int
+    filters: int
+    problems: tuple[Problem, ...]  # by file and line
+
+
+def check(
+    paths: Iterable[Path], progress: Progress | None = None, texts: Iterable[tuple[str, str]] = ()
+) -> list[Problem]:
+    """All problems of the rules in files and folders, by file and line; none means that every rule can match."""
+    return list(report(paths, progress, texts).problems)
+
+
+def report(paths: Iterable[Path], progress: Progress | None = None, texts: Iterable[tuple[str, str]] = ()) -> Report:
+    """The same, and how much can be used.
+
+    `texts` are files that lie in no folder: what they are called, and what they say.
 
     Raises:
         NotFound: a path does not exist.
     """
     loader = Loader()
-    library = loader.load(paths, progress)
+    library = loader.load(paths, progress, texts)
     problems = [Problem(error.path, error.line, Severity.ERROR, error.reason) for error in library.refused]
     for document, rule in loader.compiled:
         problems += _problems(document, rule)
-    return sorted(problems)
+    counts = len(library.rules), len(library.correlations), len(library.filters)
+    return Report(*counts, tuple(sorted(problems)))
 
 
 def _problems(document: Document, rule: Rule) -> Iterator[Problem]:

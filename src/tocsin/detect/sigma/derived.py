@@ -12,11 +12,12 @@ from tocsin.normalize.auditd.tables import ARCHITECTURES, syscall_names
 __all__ = ["names_syscall", "syscall_condition"]
 
 _NAME, _ARCH, _NUMBER = (Field(key, Scope.RECORD) for key in ("SYSCALL", "arch", "syscall"))
+_KEYS = frozenset({_NAME.path, _NUMBER.path})
 
 
 def names_syscall(field: Field) -> bool:
     """Does a rule that tests this field mean the system call, by name or number?"""
-    return field in {_NAME, _NUMBER}
+    return field.scope is Scope.RECORD and field.path in _KEYS
 
 
 def syscall_condition(test: Test, written: str) -> Condition:

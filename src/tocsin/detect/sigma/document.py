@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,17 +80,17 @@ class _Builder:
         self._loader, self._path = loader, path
         self._shared: dict[int, object] = {}  # by node: what an anchor names is one value, however often it is named
 
-    def mapping(self, node: yaml.MappingNode) -> dict[Hashable, object]:
+    def mapping(self, node: yaml.MappingNode) -> dict[object, object]:
         if any(key.tag == _MERGE for key, _ in node.value):
             self._loader.flatten_mapping(node)
-        made: dict[Hashable, object] = {}
+        made: dict[object, object] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise InvalidRule("a key must be a text", self._path, key_node.start_mark.line + 1)
             key = self._value(key_node)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, Hashable):
-                raise InvalidRule("a key must be a text", self._path, line)
             if key in made:
-                raise InvalidRule(f"key {key!r} stands twice in one map, and only one would count", self._path, line)
+                reason = f"key {key!r} stands twice in one map, and only one would count"
+                raise InvalidRule(reason, self._path, key_node.start_mark.line + 1)
             made[key] = self._value(value_node)
         return made
 

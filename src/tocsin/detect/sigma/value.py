@@ -43,6 +43,7 @@ from tocsin.model.errors import InvalidRule
 __all__ = ["compare_test", "field_reference", "keyword_test", "value_test"]
 
 _GLOBS: Final = {SpecialChars.WILDCARD_MULTI: Glob.ANY, SpecialChars.WILDCARD_SINGLE: Glob.ONE}
+_LARGE: Final = 500  # characters and wildcards; none of either is 20 steps of a pattern
 _COMPARE: Final = {
     CompareOperators.LT: Compare.LESS,
     CompareOperators.LTE: Compare.AT_MOST,
@@ -125,8 +126,8 @@ def field_reference(value: SigmaFieldReference, other: Field, *, cased: bool) ->
 
 
 def _checked(test: Text | Wildcard) -> Text | Wildcard:
-    """The test, if it can be used."""
-    if isinstance(test, Wildcard):
+    """The test, if it can be used; most are far too small to be compiled before they are needed."""
+    if isinstance(test, Wildcard) and sum(len(part) if isinstance(part, str) else 1 for part in test.parts) > _LARGE:
         compile_wildcard(test)
     return test
 
