@@ -56,3 +56,26 @@ def token(
         typer.echo(json.dumps({"token": made, "server": settings.url, "uses": uses, "hours": hours}))
     else:
         typer.echo(f"tocsin agent enroll --server {settings.url} --token {made}")
+
+
+@app.command()
+def tag(
+    named: Annotated[str, typer.Argument(metavar="AGENT", help="Its id or host name.")],
+    tags: Annotated[list[str] | None, typer.Argument(help="name=value, any number; none just shows them.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="Name of a tag to take away.")] = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an agent tags, by which rules and rulesets are assigned; prints all that it has."""
+    from tocsin.cli.opened import opened
+    from tocsin.state.life.tags import agent_tags, find_agent, parse_tags, tag_agent
+
+    server = opened(config, data_dir)
+    with server.state.begin() as connection:
+        agent_id = find_agent(connection, server.org, named)
+        if tags or remove:
+            tag_agent(connection, server.org, agent_id, parse_tags(tags or ()), remove or (), server.now_ms)
+        found = agent_tags(connection, server.org).get(agent_id, {})
+    said = json.dumps({"agent": agent_id, "tags": found}) if as_json else " ".join(f"{n}={v}" for n, v in found.items())
+    typer.echo(said or "no tags")

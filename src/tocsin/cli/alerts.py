@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="The alert queue.", no_args_is_help=True)
-_STATUSES = ("open", "acknowledged", "closed", "all")
+_STATUSES = ("open", "acknowledged", "closed", "all", "staged", "suppressed")
 _ID_SHOWN, _PIPE_WIDTH = 12, 200
 KeyArgument = Annotated[str, typer.Argument(help="The alert's id, or how it begins.")]
 WhoOption = Annotated[str, typer.Option("--as", help="Who does this; the login name if nobody is named.")]
@@ -32,7 +32,9 @@ WhoOption = Annotated[str, typer.Option("--as", help="Who does this; the login n
 def list_alerts(
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
-    status: Annotated[str, typer.Option(help="open, acknowledged, closed, or all.")] = "open",
+    status: Annotated[
+        str, typer.Option(help="open, acknowledged, closed, or all of these; staged or suppressed.")
+    ] = "open",
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many, newest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:

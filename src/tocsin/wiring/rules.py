@@ -20,6 +20,7 @@ from tocsin.alert.silence import Silence
 from tocsin.config import Settings
 from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.evaluate.naive import holds
+from tocsin.detect.life.books import RuleBooks, Said, read_said
 from tocsin.detect.life.placement import Placement
 from tocsin.detect.sigma.library import Library
 from tocsin.model.errors import NotFound
@@ -27,7 +28,6 @@ from tocsin.model.life import State
 from tocsin.ports import Clock
 from tocsin.state.engine import reading
 from tocsin.state.life.changes import InUse, change_numbers, note_in_use
-from tocsin.wiring.rule_books import RuleBooks, Said, folder_stamp, read_said
 
 __all__ = ["LiveRules", "RuleSet"]
 
@@ -66,10 +66,11 @@ class LiveRules:
         Raises:
             NotFound: a ruleset or a path of the settings does not exist.
         """
-        self._settings, self._state, self._clock, self._consumer = settings, state, clock, consumer
+        self._state, self._clock, self._consumer = state, clock, consumer
+        self._noise_budget = settings.noise_budget
         self._woken = threading.Event()
-        self._books = RuleBooks(settings)
-        stamp = folder_stamp(settings.rules)
+        self._books = RuleBooks(settings.rulesets, settings.rules)
+        stamp = self._books.stamp()
         with reading(state) as connection:
             said = read_said(connection)
         self._seen: object = (stamp, said.changes)
@@ -114,7 +115,7 @@ class LiveRules:
 
     def look(self) -> bool:
         """Exchange the rule set if something has changed; gives whether it was exchanged."""
-        stamp = folder_stamp(self._settings.rules)
+        stamp = self._books.stamp()
         with reading(self._state) as connection:
             if (stamp, change_numbers(connection)) == self._seen:
                 return False
@@ -157,7 +158,7 @@ class LiveRules:
         placement = Placement(orgs)
         engine = before if before is not None and _same(before, placement) else Engine(placement.rules)
         metrics.RULES.labels(self._consumer).set(len(placement.rules))
-        return RuleSet(engine, placement, Silence(said.suppressions, holds), self._settings.noise_budget)
+        return RuleSet(engine, placement, Silence(said.suppressions, holds), self._noise_budget)
 
     def _note(self, changes: Mapping[str, int]) -> None:
         """Say in the state what is in use."""

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from tocsin.cli.rules import backtest, checking, explain, lint, listing, running
+from tocsin.cli.rules import (
+    applying,
+    assigning,
+    backtest,
+    checking,
+    explain,
+    lint,
+    listing,
+    reloading,
+    running,
+    states,
+    versions,
+)
 from tocsin.cli.rules.app import app
 
 __all__ = ["app"]
 
-for _command in (listing, checking, running, explain, backtest, lint):
+for _command in (
+    listing,
+    checking,
+    running,
+    explain,
+    backtest,
+    lint,
+    applying,
+    versions,
+    states,
+    reloading,
+    assigning,
+):
     _command.add_to(app)

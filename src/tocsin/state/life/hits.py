@@ -10,7 +10,18 @@ import sqlalchemy as sa
 from tocsin.state.insert import insert
 from tocsin.state.tables import rule_hit, rule_noise
 
-__all__ = ["DAY_MS", "HOUR_MS", "Hits", "add_hits", "add_noise", "forget_hits", "hits", "hits_by_hour", "noise"]
+__all__ = [
+    "DAY_MS",
+    "HOUR_MS",
+    "Hits",
+    "add_hits",
+    "add_noise",
+    "forget_hits",
+    "hits",
+    "hits_by_hour",
+    "last_hits",
+    "noise",
+]
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
@@ -59,6 +70,12 @@ def hits_by_hour(connection: sa.Connection, org: str, rule_id: str, since_ms: in
     mine = sa.select(rule_hit.c.hour, *columns).where(rule_hit.c.org == org, rule_hit.c.rule_id == rule_id)
     rows = connection.execute(mine.where(rule_hit.c.hour >= since_ms).order_by(rule_hit.c.hour))
     return {row[0]: Hits(*row[1:]) for row in rows}
+
+
+def last_hits(connection: sa.Connection, org: str) -> dict[str, int]:
+    """When the last hour began in which a rule matched, by rule."""
+    last = sa.select(rule_hit.c.rule_id, sa.func.max(rule_hit.c.hour).label("hour")).where(rule_hit.c.org == org)
+    return {row.rule_id: row.hour for row in connection.execute(last.group_by(rule_hit.c.rule_id))}
 
 
 def forget_hits(connection: sa.Connection, before_ms: int) -> int:

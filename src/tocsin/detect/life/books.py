@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
-from tocsin.config import Settings
 from tocsin.detect.life.placement import OrgRules
+from tocsin.detect.life.plan import texts_of
 from tocsin.detect.sigma.library import Library, Loader, rule_files, ruleset_folder
 from tocsin.model.correlation import Correlation
 from tocsin.model.life import State
@@ -23,7 +22,9 @@ from tocsin.state.life.tags import all_tags, assignments
 from tocsin.state.life.versions import Version, current
 from tocsin.state.tables import org
 
-__all__ = ["RuleBooks", "Said", "folder_stamp", "read_said"]
+__all__ = ["RuleBooks", "Said", "Stamp", "read_said"]
+
+Stamp = tuple[tuple[str, int, int], ...]
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -45,11 +46,6 @@ def read_said(connection: sa.Connection) -> Said:
     return Said(change_numbers(connection), versions, states, tags, assigned, listed(connection))
 
 
-def folder_stamp(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-    """What is different when a rule file below these paths was changed, added or removed."""
-    return tuple(_stamp(path) for path in rule_files(path for path in paths if path.exists()))
-
-
 def _stamp(path: Path) -> tuple[str, int, int]:
     try:
         found = path.stat()
@@ -61,11 +57,21 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 class RuleBooks:
     """The rules of every org; a file or version that says what it said before is not compiled again."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._folders = {name: ruleset_folder(name) for name in settings.rulesets}
-        self._paths = [*self._folders.values(), *settings.rules]
-        self._folders |= {path.stem if path.is_file() else path.name: path for path in settings.rules}
+    def __init__(self, rulesets: Sequence[str] = (), paths: Sequence[Path] = ()) -> None:
+        """Take the built-in rulesets and the folders that are there for all orgs.
+
+        Raises:
+            NotFound: there is no ruleset of that name.
+        """
+        self._own = tuple(paths)
+        self._folders = {name: ruleset_folder(name) for name in rulesets}
+        self._paths = [*self._folders.values(), *paths]
+        self._folders |= {path.stem if path.is_file() else path.name: path for path in paths}
         self._loaders: dict[str, Loader] = {}
+
+    def stamp(self) -> Stamp:
+        """What is different when a rule file of the folders was changed, added or removed; built-in ones never are."""
+        return tuple(_stamp(path) for path in rule_files(path for path in self._own if path.exists()))
 
     def read(self, said: Said) -> dict[str, Library]:
         """The library of every org.
@@ -79,7 +85,7 @@ class RuleBooks:
             key = each if versions else ""
             if key not in found:
                 loader = self._loaders.setdefault(key, Loader())
-                found[key] = loader.load(self._paths, texts=_texts(versions.values()))
+                found[key] = loader.load(self._paths, texts=texts_of(versions.values()))
         return {each: _sharing(found[each if versions else ""], found) for each, versions in said.versions.items()}
 
     def org_rules(self, of: str, library: Library, said: Said) -> OrgRules:
@@ -105,12 +111,6 @@ class RuleBooks:
 
 def _below(path: str, folder: Path) -> bool:
     return path == str(folder) or path.startswith(f"{folder}{os.sep}")
-
-
-def _texts(versions: Iterable[Version]) -> Iterator[tuple[str, str]]:
-    """What was applied, as the files that it came from."""
-    for name, documents in groupby(versions, key=lambda version: f"{version.ruleset}/{version.path}"):
-        yield name, "\n---\n".join(version.content for version in documents)
 
 
 def _sharing(library: Library, found: Mapping[str, Library]) -> Library:

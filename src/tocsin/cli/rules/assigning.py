@@ -1,0 +1,55 @@
+"""`tocsin rules assign` and `unassign`: rulesets for agents with certain tags."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from tocsin.cli.opened import WhoOption, opened
+from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("assign")(assign_ruleset)
+    app.command("unassign")(unassign_ruleset)
+
+
+def assign_ruleset(
+    ruleset: Annotated[str, typer.Argument(help="Name of the ruleset.")],
+    tag: Annotated[list[str], typer.Option(help="name=value; of several, an agent must have all.")],
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    who: WhoOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Have a ruleset apply only to agents with these tags, beside those that it was assigned to before."""
+    from tocsin.state.life.tags import assign, assignments, parse_tags
+
+    server = opened(config, data_dir, who)
+    with server.state.begin() as connection:
+        assign(connection, server.org, ruleset, parse_tags(tag), server.who, server.now_ms)
+        wanted = assignments(connection)[server.org][ruleset]
+    if as_json:
+        typer.echo(json.dumps({"ruleset": ruleset, "assigned": wanted}))
+    else:
+        agents = " or ".join(", ".join(f"{name}={value}" for name, value in tags.items()) for tags in wanted)
+        typer.echo(f"ruleset {ruleset} applies to agents with {agents}")
+
+
+def unassign_ruleset(
+    ruleset: Annotated[str, typer.Argument(help="Name of the ruleset.")],
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Have a ruleset apply to all agents again."""
+    from tocsin.state.life.tags import unassign
+
+    server = opened(config, data_dir)
+    with server.state.begin() as connection:
+        unassign(connection, server.org, ruleset, server.now_ms)
+    typer.echo(f"ruleset {ruleset} applies to all agents")
