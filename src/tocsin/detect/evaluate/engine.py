@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-import numpy as np
-
 from tocsin.columnar.frame import Frame, events_at
-from tocsin.detect.evaluate.compiled import Compiler, Node
+from tocsin.detect.evaluate.key import Keys
+from tocsin.detect.evaluate.learning import ClassRules, Knowledge
 from tocsin.detect.evaluate.naive import met
+from tocsin.detect.evaluate.plan import CompiledRule, Cost, compile_rule
 from tocsin.detect.evaluate.texts import texts
-from tocsin.detect.evaluate.view import EventView
 from tocsin.model.condition import field_at
 from tocsin.model.event import Event, nest
 from tocsin.model.finding import EVIDENCE_KEPT, Finding, window_start
@@ -28,28 +27,39 @@ _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 
 
 class Engine:
-    """A fixed set of rules, compiled together; findings do not depend on how events are split into batches."""
+    """A fixed set of rules, compiled together; findings do not depend on how events are split into batches.
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        compiler = Compiler()
+    An engine made `like` another takes over what that has compiled and learned, so that changing a few of many rules
+    costs little; the other must not be used any more.
+    """
+
+    def __init__(self, rules: Iterable[Rule], like: Engine | None = None) -> None:
         self.rules: Final = tuple(rules)
-        self._of_class: dict[int, list[tuple[Rule, Node]]] = {}
-        for rule in self.rules:
-            node = compiler.compile(rule.condition)
-            for class_uid in rule.class_uids:
-                self._of_class.setdefault(class_uid, []).append((rule, node))
-        compiler.freeze()
+        self.keys: Keys = like.keys if like else Keys()
+        compiled = {id(each.rule): each for each in like.compiled} if like else {}
+        self.compiled: list[CompiledRule] = [
+            compiled.get(id(rule)) or compile_rule(rule, self.keys) for rule in self.rules
+        ]
+        self.known: dict[int, Knowledge] = like.known if like else {}
+        self._of_class: dict[int, list[CompiledRule]] = {}
+        for each in self.compiled:
+            for class_uid in each.rule.class_uids:
+                self._of_class.setdefault(class_uid, []).append(each)
+        self._ready: dict[int, ClassRules] = {}
 
     def matches(self, frame: Frame) -> Iterator[tuple[Rule, list[int]]]:
         """The rules that match some event of the frame, and the rows of these events, ascending."""
-        rules = self._of_class.get(frame.class_uid)
-        if not rules or not len(frame):
+        if not len(frame) or frame.class_uid not in self._of_class:
             return
-        view = EventView(frame)
-        for rule, node in rules:
-            mask = node.mask(view)
-            if mask is not None and mask.any():
-                yield rule, np.flatnonzero(mask).tolist()
+        if frame.class_uid not in self._ready:
+            known = self.known.setdefault(frame.class_uid, Knowledge())
+            self._ready[frame.class_uid] = ClassRules(self._of_class[frame.class_uid], self.keys, known)
+        for rule, rows in self._ready[frame.class_uid].matches(frame):
+            yield rule, rows.tolist()
+
+    def costs(self) -> dict[str, Cost]:
+        """By the rule's id, what it has cost so far; time is taken in some batches only."""
+        return {each.rule.id: each.cost for each in self.compiled}
 
     def findings(self, frames: Mapping[int, Frame], placed: Placed | None = None) -> list[Finding]:
         """One finding for each event and rule that matches and applies to it, with the reasons and the event."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tocsin.model.condition import Regex, Test, Text, Wildcard, fold
 
-__all__ = ["witness"]
+__all__ = ["shortest_match", "witness"]
 
 # What Python's parser reads differently from RE2: POSIX classes.
 _FOREIGN: Final = "[:"
@@ -28,14 +28,24 @@ def witness(test: Test) -> str:
             return ""
 
 
+def shortest_match(test: Regex) -> int:
+    """So many characters a text must have at least for the pattern to be found in it."""
+    parsed = _parsed(test.pattern)
+    return 0 if parsed is None else int(parsed.getwidth()[0])
+
+
 def _of_pattern(test: Regex) -> str:
-    if _FOREIGN in test.pattern:
-        return ""
+    parsed = _parsed(test.pattern)
+    return "" if parsed is None else max(_literals(list(parsed)), key=len, default="")
+
+
+def _parsed(pattern: str) -> Any:  # noqa: ANN401 - there is no public type
+    if _FOREIGN in pattern:
+        return None
     try:
-        parsed = parser.parse(test.pattern)
+        return parser.parse(pattern)
     except (re.error, OverflowError, RecursionError, FutureWarning):
-        return ""
-    return max(_literals(list(parsed)), key=len, default="")
+        return None
 
 
 def _literals(tokens: list[tuple[Any, Any]]) -> list[str]:

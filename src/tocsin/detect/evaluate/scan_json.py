@@ -1,0 +1,69 @@
+"""Look for keys in JSON originals without parsing them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from tocsin.detect.evaluate.cells import Column, Haystack
+from tocsin.detect.evaluate.key import Key, Look
+from tocsin.detect.evaluate.scan import Found, LiteralScan
+from tocsin.detect.evaluate.texts import parse_source
+from tocsin.model.condition import fold
+
+__all__ = ["JsonScan", "json_run"]
+
+# What every spelling of a JSON string has as it is: no character that may be escaped, or that stands between values.
+_RUN: Final = re.compile(r"[ !#-+\-.0-9;-Z^-z|~]+")
+# A number may be spelled in many ways, so digits alone are no sign.
+_OF_NUMBERS: Final = re.compile(r"[-+.0-9eE]*")
+_MAY_ESCAPE_LETTERS: Final = b"\\u"
+
+
+def json_run(literal: str) -> str:
+    """The longest part of a text that is in all JSON that the text is in; empty if there is none."""
+    runs = [run for run in _RUN.findall(literal) if not _OF_NUMBERS.fullmatch(run)]
+    return max(runs, key=len, default="")
+
+
+class JsonScan:
+    """Keys of any paths in originals: wherever in the text their literals stand."""
+
+    def __init__(self, keys: Mapping[int, Key]) -> None:
+        self._keys = keys
+        self._any: list[int] = []
+
+    @cached_property
+    def _scan(self) -> LiteralScan:
+        """Built when there are originals to be scanned."""
+        runs = {at: json_run(key.literal) for at, key in self._keys.items() if key.look is not Look.NUMBER}
+        self._any = [at for at in self._keys if not runs.get(at)]
+        return LiteralScan((at, run, Look.CONTAINS) for at, run in runs.items() if run)
+
+    def find(self, originals: Column) -> Found:
+        """The rows that have each key; keys that none has are left out."""
+        values = self._scan.occurrences(_plainly_spelled(originals)) if self._scan else {}
+        found = {at: originals.present() for at in self._any}
+        return found | originals.rows_of_each(values)
+
+
+def _plainly_spelled(originals: Column) -> Haystack:
+    haystack = originals.haystack
+    if _MAY_ESCAPE_LETTERS not in haystack.text:
+        return haystack
+    ends = haystack.offsets.tolist()
+    folded = [haystack.text[start:end] for start, end in pairwise(ends)]
+    spelled = [
+        _respelled(originals.text_at(at)) if _MAY_ESCAPE_LETTERS in text else text for at, text in enumerate(folded)
+    ]
+    return Haystack(b"".join(spelled), np.cumsum([0, *map(len, spelled)]))
+
+
+def _respelled(original: str) -> bytes:
+    return fold(msgspec.json.encode(parse_source(original)).decode()).encode()
