@@ -14,6 +14,7 @@ from tocsin.cli.rules import (
     reloading,
     running,
     states,
+    tune,
     versions,
 )
 from tocsin.cli.rules.app import app
@@ -28,6 +29,7 @@ for _command in (
     backtest,
     lint,
     coverage,
+    tune,
     applying,
     versions,
     states,

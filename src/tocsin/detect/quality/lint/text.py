@@ -129,7 +129,7 @@ class RuleText:
 
 
 def rule_texts(path: Path, text: str) -> Iterator[RuleText | yaml.Node]:
-    """The documents of a file; the node itself where one is no map.
+    """The documents of a file; the node itself where one is no map. Lists for placeholders (`vars`) are no rules.
 
     Raises:
         yaml.YAMLError: it is not YAML.
@@ -139,7 +139,9 @@ def rule_texts(path: Path, text: str) -> Iterator[RuleText | yaml.Node]:
         while loader.check_node():
             node = loader.get_node()
             if isinstance(node, yaml.MappingNode):
-                yield RuleText(path, text, node)
+                found = RuleText(path, text, node)
+                if "vars" not in found.keys:
+                    yield found
             elif node is not None:
                 yield node
     finally:
