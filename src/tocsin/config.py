@@ -60,6 +60,18 @@ class Settings(BaseSettings):
     lake_flush_rows: int = Field(250_000, ge=1, description="Buffered events at which the lake is written earlier.")
     retention_days: int = Field(90, ge=1, description="Days that events stay in the lake.")
     log_retention_hours: int = Field(24, ge=1, description="Hours that read batches stay in the log.")
+    correlation_lateness_s: float = Field(
+        10.0, ge=0, description="How much later than its successors an event may come and still count in every window."
+    )
+    correlation_idle_s: float = Field(
+        30.0, gt=0, description="Seconds after which correlations do not wait for an origin that sends nothing."
+    )
+    correlation_matches: int = Field(
+        500_000, ge=1000, description="Matches of an org that its windows hold; beyond that the oldest groups go."
+    )
+    correlation_matches_per_group: int = Field(
+        10_000, ge=10, description="Matches that one group of a correlation holds; beyond that its oldest go."
+    )
     intel_hunt_days: int = Field(
         30, ge=0, description="Days of history that are searched for indicators when they arrive; 0 searches none."
     )

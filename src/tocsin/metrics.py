@@ -12,6 +12,10 @@ __all__ = [
     "BATCHES_ADMITTED",
     "BATCHES_REFUSED",
     "CHAIN_GAPS",
+    "CORRELATED",
+    "CORRELATE_EVICTED",
+    "CORRELATE_LATE",
+    "CORRELATIONS_FIRED",
     "DEAD_LETTERS",
     "EVENTS_ADMITTED",
     "EVENTS_DETECTED",
@@ -27,6 +31,8 @@ __all__ = [
     "RULES_DEMOTED",
     "RULE_MATCHES",
     "RULE_RELOADS",
+    "WINDOW_GROUPS",
+    "WINDOW_MATCHES",
 ]
 
 BATCHES_ADMITTED = Counter("tocsin_ingest_batches_total", "Batches appended to the log.")
@@ -63,6 +69,21 @@ RULE_MATCHES = Counter(
     ["rule"],
 )
 RULES_DEMOTED = Counter("tocsin_rules_demoted_total", "Rules staged because they were noisier than their budget.")
+CORRELATED = Counter("tocsin_correlate_matches_total", "Matches that correlations have looked at.")
+CORRELATIONS_FIRED = Counter("tocsin_correlate_firings_total", "Firings of correlations; several can be one alert.")
+CORRELATE_LATE = Counter(
+    "tocsin_correlate_late_matches_total",
+    "Matches that came after the watermark, so that correlations that wait for it left them out; if they are many,"
+    " raise correlation_lateness_s.",
+)
+CORRELATE_EVICTED = Counter(
+    "tocsin_correlate_evicted_matches_total",
+    "Matches forgotten before their time, by the limit that was reached: group or total; a correlation may have missed"
+    " something.",
+    ["limit"],
+)
+WINDOW_GROUPS = Gauge("tocsin_correlate_groups", "Groups that the windows of correlations hold.")
+WINDOW_MATCHES = Gauge("tocsin_correlate_window_matches", "Matches that the windows of correlations hold.")
 EVENTS_STORED = Counter("tocsin_lake_events_total", "Events committed to the lake.")
 LAG = Gauge(
     "tocsin_consumer_lag_batches", "Batches in the log that a consumer has not taken; should be near 0.", ["consumer"]

@@ -18,6 +18,8 @@ from tocsin.model.errors import InvalidSetting
 from tocsin.model.finding import Finding
 from tocsin.ports import Clock, EventLog, Notifier
 from tocsin.stream import Runner
+from tocsin.wiring.correlating import Noted, Noting, correlating
+from tocsin.wiring.correlator import correlator_part
 from tocsin.wiring.intel import Listed
 from tocsin.wiring.names import DETECTOR
 from tocsin.wiring.part import Part, refuse_to_state
@@ -42,11 +44,13 @@ def detector_parts(settings: Settings, engine: sa.Engine, log: EventLog, clock: 
 
     def write(connection: sa.Connection, found: Judged) -> None:
         keep(connection, found.rules, found.findings, clock.now_ms())
+        found.noted.keep(connection, clock.now_ms())
 
     sink = StateSink(engine, DETECTOR, log.partitions, judge, write, clock)
     runner = Runner(log, sink, refuse_to_state(engine, DETECTOR))
     return [
         Part(DETECTOR, runner.run),
+        correlator_part(settings, engine, live, clock),
         Part("rules", live.watch, live.halt, live.wake),
         Part("indicators", listed.run),
         Part("delivery", lambda _stop: delivery.run(), delivery.stop),
@@ -59,13 +63,15 @@ class Judged:
 
     rules: RuleSet
     findings: list[Finding]
+    noted: Noted  # for correlations
 
 
 def judged(rules: RuleSet, listed: Listed, batches: Sequence[Batch]) -> Judged:
     """What rules and feeds say about the batches: what matches where the rule applies, and who is told of it."""
     by_class = frames(batches)
-    found = rules.engine.findings(by_class, rules.placement) + listed.findings(by_class)
-    return Judged(rules, silenced(rules, found, by_class))
+    noting = Noting(correlating(rules.placement))
+    found = rules.engine.findings(by_class, noting) + listed.findings(by_class)
+    return Judged(rules, silenced(rules, found, by_class), noting.noted(by_class))
 
 
 def _notifiers(client: httpx.Client) -> Callable[[str, Mapping[str, object]], Notifier]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ["DETECTOR", "LAKE"]
+__all__ = ["CORRELATOR", "DETECTOR", "LAKE"]
 
+CORRELATOR = "correlator"
 DETECTOR = "detector"
 LAKE = "lake"

@@ -21,11 +21,11 @@ window_match = sa.Table(
     text("correlation"),
     text("version"),  # of the correlation: what another one has left is of no use
     text("member"),
-    json("group"),
+    text("group"),  # this, value and carried: a JSON list of texts
     text("uid"),
     number("time"),
-    json("value"),
-    json("carried"),
+    text("value"),
+    text("carried"),
     sa.Column("event", sa.LargeBinary, nullable=True),  # none where an inner correlation matched
     sa.Index(None, "org", "correlation", "time"),
 )
@@ -53,6 +53,6 @@ window_source = sa.Table(
     key("origin"),
     number("seen_until"),  # the newest event's time
     number("heard_at"),
-    number("number"),  # of the last match before
+    number("number"),  # from the same counter
     sa.Index(None, "number"),
 )

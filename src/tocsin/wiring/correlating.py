@@ -1,0 +1,87 @@
+"""What a rule set says about correlations, and what the detector notes for them on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import sqlalchemy as sa
+
+from tocsin import metrics
+from tocsin.columnar.frame import Frame
+from tocsin.detect.life.placement import Placement
+from tocsin.detect.window import store
+from tocsin.detect.window.collect import Members, Seen, matches_of, progress
+from tocsin.detect.window.version import versions
+from tocsin.model.correlation import Correlation
+from tocsin.model.life import State
+from tocsin.model.rule import Rule
+
+__all__ = ["Correlating", "Noted", "Noting", "correlating"]
+
+
+class Correlating:
+    """The correlations of every org, and who looks at which rule."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.of_org: dict[str, tuple[Correlation, ...]] = {
+            org: tuple(each for each in rules.correlations if rules.state(each.id) is not State.DISABLED)
+            for org, rules in placement.orgs.items()
+        }
+        self.members = Members(self.of_org)
+        self.versions = versions(self.of_org)
+
+
+@lru_cache(maxsize=2)
+def correlating(placement: Placement) -> Correlating:
+    """What a placement says about correlations, worked out once."""
+    return Correlating(placement)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What of some batches matters to correlations."""
+
+    seen: list[Seen]
+    progress: Mapping[tuple[str, str], int]
+    versions: store.Versions
+
+    def keep(self, connection: sa.Connection, now_ms: int) -> None:
+        """Write it, in the transaction that moves the detector's position."""
+        if self.versions:
+            store.keep(connection, self.seen, self.progress, self.versions, now_ms)
+            sa.event.listen(connection, "commit", lambda _connection: metrics.CORRELATED.inc(len(self.seen)), once=True)
+
+
+@dataclass(slots=True)
+class Noting:
+    """Stands where the placement does; notes rows on the way, and keeps those back that raise no alert of their own."""
+
+    correlating: Correlating
+    _frames: dict[int, tuple[Frame, list[tuple[Rule, list[int]]]]] = field(default_factory=dict)
+
+    def __call__(self, rule: Rule, frame: Frame, rows: list[int]) -> list[int]:
+        """Of the rows that the rule matches, those where it applies and is more than part of a correlation."""
+        placement = self.correlating.placement
+        applying = placement(rule, frame, rows)
+        if not applying or not self.correlating.members.look_at(rule):
+            return applying
+        self._frames.setdefault(id(frame), (frame, []))[1].append((rule, applying))
+        silent = {org for org, rules in placement.orgs.items() if rule.id in rules.only_for_correlations}
+        if not silent or len(silent) == len(placement.orgs):
+            return [] if silent else applying
+        orgs = frame.table["metadata.tenant_uid"].take(applying).to_pylist()
+        return [row for row, org in zip(applying, orgs, strict=True) if org not in silent]
+
+    def noted(self, frames: Mapping[int, Frame]) -> Noted:
+        """What was noted of these frames."""
+        if not self.correlating.members:
+            return Noted([], {}, {})
+        seen = [
+            each
+            for frame, matched in self._frames.values()
+            for each in matches_of(self.correlating.members, frame, matched)
+        ]
+        return Noted(seen, progress(frames.values()), self.correlating.versions)
