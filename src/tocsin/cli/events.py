@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import sys
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from functools import partial
-from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import Annotated, BinaryIO, cast
+from typing import Annotated
 
 import msgspec
 import typer
 
-from tocsin.model.errors import BadInput
-from tocsin.model.event import Event, RefusedLine, nest
-from tocsin.normalize.auditd import Reassembler
-from tocsin.normalize.auditd import read_events as read_audit
-from tocsin.wiring.sources import READERS, Reader
+from tocsin.cli.log_files import AUTO, SOURCES_HELP, Origin, read_file, read_lines, read_source, zone_named
+from tocsin.model.event import RefusedLine, nest
 
 __all__ = ["Refusals", "add_to", "read_lines", "read_source"]
 
 _encode = msgspec.json.Encoder().encode
-_GZIP = b"\x1f\x8b"
 _TOLD, _LONGEST = 10, 200  # so many refused lines are named, with so many characters each
 
 
@@ -35,27 +25,31 @@ def add_to(app: typer.Typer) -> None:
 
 def events(
     files: Annotated[list[Path], typer.Argument(help="Files to read; - is standard input.")],
-    source: Annotated[str, typer.Option(help=f"Format of the files: {', '.join(READERS)}.")] = "auditd",
+    source: Annotated[str, typer.Option(help=SOURCES_HELP)] = AUTO,
+    product: Annotated[str, typer.Option(help="What wrote the events, as Sigma calls it; with --source json.")] = "",
+    timezone: Annotated[str, typer.Option(help="Zone of times that name none, e.g. Europe/Berlin.")] = "UTC",
 ) -> None:
     """Print the events of log files as NDJSON, one OCSF event a line; unreadable lines are named on standard error."""
-    if source not in READERS:
-        raise BadInput(f"source {source!r} is not known; known are {', '.join(READERS)}")
+    zone = zone_named(timezone)
     refusals = Refusals()
     for path in files:
-        # Gaps in the serial numbers of an audit log are events that it lacks.
-        reassembler = Reassembler()
-        for item in read_lines(
-            path, partial(read_audit, reassembler=reassembler) if source == "auditd" else READERS[source]
-        ):
+        origin = Origin(path, source, zone)
+        for item in read_file(origin):
             if isinstance(item, RefusedLine):
                 refusals.add(f"{path}:{item.line}", item)
             else:
+                if product:
+                    item.values.setdefault("metadata.log_name", product)
                 sys.stdout.buffer.write(_encode(nest(item)) + b"\n")
-        if reassembler.lost:
-            missing = "1 event is" if reassembler.lost == 1 else f"{reassembler.lost} events are"
-            typer.echo(f"{path}: {missing} missing, by the log's serial numbers", err=True)
+        # Gaps in the serial numbers of an audit log are events that it lacks.
+        if lost := origin.reassembler.lost:
+            typer.echo(f"{path}: {_events(lost)} missing, by the log's serial numbers", err=True)
     sys.stdout.flush()
     refusals.finish()
+
+
+def _events(count: int) -> str:
+    return "1 event is" if count == 1 else f"{count} events are"
 
 
 class Refusals:
@@ -88,30 +82,3 @@ def _printable(reason: str) -> str:
     """A wrong file may be anything, such as a program: nothing of it shall reach the terminal as it is."""
     short = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in short)
-
-
-def read_source(paths: Iterable[Path], source: str) -> Iterator[Event | RefusedLine]:
-    """Events and refused lines of all files."""
-    if source not in READERS:
-        raise BadInput(f"source {source!r} is not known; known are {', '.join(READERS)}")
-    for path in paths:
-        yield from read_lines(path, READERS[source])
-
-
-def read_lines(path: Path, read: Reader) -> Iterator[Event | RefusedLine]:
-    """What a reader makes of a file's lines, packed or not; - is standard input."""
-    try:
-        with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
-            yield from read(_lines(file))
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise BadInput(f"{path}: not whole as a gzip file: {error}") from error
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from error
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines without their ends, of a file that may be packed with gzip."""
-    buffered = file if isinstance(file, BufferedReader) else BufferedReader(cast("RawIOBase", file))
-    packed = buffered.peek(len(_GZIP)).startswith(_GZIP)
-    for line in gzip.GzipFile(fileobj=buffered) if packed else buffered:
-        yield line.rstrip(b"\r\n")

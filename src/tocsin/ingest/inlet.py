@@ -52,8 +52,10 @@ class Inlet:
         self._positions: dict[tuple[str, str], ChainPosition] = {}
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def receive(self, org: str, origin: str, source: str, body: bytes) -> InletReceipt:
+    async def receive(self, org: str, origin: str, source: str, body: bytes, product: str = "") -> InletReceipt:
         """Append what can be read, return once it is synced; every line that cannot is in the dead letters.
+
+        `product` is what wrote the lines, for events that do not name their log.
 
         Raises:
             BadInput: the source is not known.
@@ -65,6 +67,8 @@ class Inlet:
         events, refused = await asyncio.to_thread(_read, reader, body)
         if origin != NO_ORIGIN:
             _name_machine(events, origin)
+        if product:
+            name_log(events, product)
         for start in range(0, len(events), wire.MAX_ROWS):
             async with self._locks[org, origin]:
                 await self._append(org, origin, events[start : start + wire.MAX_ROWS])
@@ -94,6 +98,13 @@ def _read(reader: Reader, body: bytes) -> tuple[list[Event], list[RefusedLine]]:
         else:
             refused.append(item)
     return events, refused
+
+
+def name_log(events: Iterable[Event], product: str) -> None:
+    """Let events that do not name their log be the product's: rules of other products then leave them alone."""
+    for event in events:
+        if "metadata.log_name" not in event.shared:
+            event.values.setdefault("metadata.log_name", product)
 
 
 def _name_machine(events: Iterable[Event], origin: str) -> None:

@@ -75,7 +75,12 @@ def ingest_routes(
         body = await read_body(request, _MAX_BATCH_BYTES)
         plain = inflate(body, request.headers.get("content-encoding", ""), MAX_BODY_BYTES)
         query = request.query_params
-        return await inlet.receive(org, query.get("origin") or NO_ORIGIN, query.get("source", "ocsf"), plain)
+        origin, source, product = (
+            query.get("origin") or NO_ORIGIN,
+            query.get("source", "ocsf"),
+            query.get("product", ""),
+        )
+        return await inlet.receive(org, origin, source, plain, product)
 
     async def enrol(request: Request) -> dict[str, str]:
         try:
