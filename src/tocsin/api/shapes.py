@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,12 +16,22 @@ __all__ = [
     "EventList",
     "EvidenceBody",
     "HistogramBody",
+    "HitsBody",
+    "InUseBody",
     "LoginRequest",
     "MetTermBody",
     "ProblemBody",
+    "RuleBody",
+    "RuleDetail",
+    "RuleList",
     "SpanBody",
+    "StateRequest",
     "StatusBody",
+    "SuppressionBody",
+    "SuppressionList",
+    "SuppressionRequest",
     "TokenBody",
+    "VersionBody",
 ]
 
 
@@ -172,3 +182,120 @@ class TokenBody(_Body):
 
     token: str
     expires_at: int
+
+
+class RuleBody(_Body):
+    """A rule or correlation, its state, and its hits of the last seven days."""
+
+    id: str
+    title: str
+    kind: str = Field(description="rule or correlation")
+    level: str
+    severity: int = Field(description="1 to 3, 1 being the highest")
+    ruleset: str
+    logsource: str
+    tags: tuple[str, ...]
+    state: str = Field(description="active, staged, demoted or disabled")
+    state_reason: str
+    state_by: str = Field(description="Who gave it that state; empty if its file says so")
+    noise_budget: int | None = Field(description="Alerts a day that its file allows it")
+    include: tuple[str, ...] = Field(description="Tags of which an agent must have one")
+    exclude: tuple[str, ...] = Field(description="Tags of which an agent must have none")
+    matches: int
+    alerts: int
+    staged: int
+    suppressed: int
+    last_hour: int | None = Field(description="When the last hour with a match began")
+    version: int | None = Field(description="Of an applied rule")
+    path: str
+    line: int
+
+
+class InUseBody(_Body):
+    """What a detector runs, and what it last refused to run."""
+
+    consumer: str
+    rules: int
+    loaded_at: int
+    problem: str | None
+    problem_at: int | None
+
+
+class RuleList(_Body):
+    """All rules, by title."""
+
+    rules: list[RuleBody]
+    refused: list[str] = Field(description="Why others cannot be used")
+    in_use: list[InUseBody]
+
+
+class HitsBody(_Body):
+    """Matches of an hour, and what became of them."""
+
+    hour: int = Field(description="When it began")
+    matches: int
+    alerts: int
+    staged: int
+    suppressed: int
+
+
+class VersionBody(_Body):
+    """A version of an applied rule."""
+
+    version: int
+    ruleset: str
+    path: str
+    digest: str
+    author: str
+    created_at: int
+    removed: bool
+    content: str
+
+
+class RuleDetail(_Body):
+    """A rule, its matches by the hour for seven days, and its versions, newest first."""
+
+    rule: RuleBody
+    hits: list[HitsBody]
+    versions: list[VersionBody]
+
+
+class StateRequest(_Request):
+    """What is to become of a rule's matches."""
+
+    state: Literal["active", "staged", "disabled"]
+    reason: str = ""
+
+
+class SuppressionBody(_Body):
+    """What is hidden, and who answers for it until when."""
+
+    id: str
+    state: str = Field(description="in force, expired or removed")
+    rule_id: str = Field(description="The one rule that it is for; empty: all")
+    expression: str
+    owner: str
+    reason: str
+    expires_at: int = Field(description="Events from this time on are not hidden")
+    author: str
+    created_at: int
+    removed_by: str | None
+    removed_at: int | None
+    hidden: int = Field(description="Matches that it has hidden")
+    last_hidden_at: int | None
+
+
+class SuppressionList(_Body):
+    """All suppressions, newest first."""
+
+    suppressions: list[SuppressionBody]
+
+
+class SuppressionRequest(_Request):
+    """A suppression; all of it is needed but the rule."""
+
+    expression: str = Field(max_length=20_000)
+    owner: str = Field(max_length=200)
+    reason: str = Field(max_length=2_000)
+    expires_at: int
+    rule_id: str = Field("", max_length=200)

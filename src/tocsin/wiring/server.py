@@ -21,6 +21,8 @@ from tocsin.api.app import app as api_app
 from tocsin.api.auth import identify
 from tocsin.api.backend import Backend
 from tocsin.config import EVERY_ADDRESS, Settings
+from tocsin.detect.life.books import RuleBooks
+from tocsin.detect.life.overview import Rules
 from tocsin.ingest.appender import Appender
 from tocsin.ingest.authority import ensure_certificate, own_addresses
 from tocsin.ingest.dead_letters import DeadLetters
@@ -113,7 +115,14 @@ def _application(
 
     if "api" not in roles:
         return Starlette(routes=routes, lifespan=lifespan)
-    backend = Backend(engine, storage.query, clock, settings.org, secure_cookies=settings.url.startswith("https:"))
+    backend = Backend(
+        engine,
+        storage.query,
+        clock,
+        settings.org,
+        secure_cookies=settings.url.startswith("https:"),
+        rules=Rules(RuleBooks(settings.rulesets, settings.rules)),
+    )
     console = web_app(backend, beside=[*routes, Mount("/api/v1", api_app(backend))])
     console.router.lifespan_context = lifespan
     return console

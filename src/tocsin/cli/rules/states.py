@@ -55,7 +55,7 @@ def _give(
     server = opened(config, data_dir, who)
     rules = Rules(RuleBooks(server.settings.rulesets, server.settings.rules))
     with server.state.begin() as connection:
-        titles = {rule_id: rules.must_know(connection, server.org, rule_id) for rule_id in rule_ids}
+        titles = {key: rules.one(connection, server.org, key, server.now_ms).title for key in rule_ids}
         for rule_id in titles:
             give_state(connection, server.org, rule_id, Given(state, reason, server.who, server.now_ms))
     return titles

@@ -79,19 +79,16 @@ class Rules:
         refused = [str(error) for error in library.refused]
         return Overview(sorted(seen, key=lambda rule: (rule.title, rule.id)), refused, in_use(connection, org))
 
-    def must_know(self, connection: sa.Connection, org: str, rule_id: str) -> str:
-        """The title of a rule.
+    def one(self, connection: sa.Connection, org: str, rule_id: str, now_ms: int) -> RuleSeen:
+        """One rule.
 
         Raises:
             NotFound: the org has no such rule.
         """
-        with self._lock:
-            library, _ = self._read(connection, org)
-        every: list[Rule | Correlation] = [*library.rules, *library.correlations]
-        titles = {each.id: each.title for each in every}
-        if rule_id not in titles:
+        found = next((rule for rule in self.overview(connection, org, now_ms).rules if rule.id == rule_id), None)
+        if found is None:
             raise NotFound(f"there is no rule {rule_id}")
-        return titles[rule_id]
+        return found
 
     def _read(self, connection: sa.Connection, org: str) -> tuple[Library, Said]:
         seen = self._books.stamp(), change_numbers(connection)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tocsin.detect.quality.case import run_cases
+from tocsin.detect.quality.case import has_cases, run_all_cases
 from tocsin.detect.quality.check import Problem, Severity, check
 from tocsin.detect.sigma.document import documents
 from tocsin.detect.sigma.library import load, rule_files
@@ -105,9 +105,8 @@ def _below(path: str, folder: Path) -> bool:
 def _cases(folder: Path) -> tuple[list[Problem], int]:
     """The cases that go wrong, and how many rules have none."""
     rules = load([folder]).rules
-    tested = [rule for rule in rules if Path(rule.path).with_suffix(".fires.log").is_file()]
-    outcomes = (outcome for rule in tested for outcome in run_cases(rule))
-    wrong = (each for each in outcomes if each.problem)
+    tested = [rule for rule in rules if has_cases(rule)]
+    wrong = (each for each in run_all_cases(tested) if each.problem)
     failing = [
         Problem(each.rule.path, each.rule.line, Severity.ERROR, f"{each.case}: {each.problem}") for each in wrong
     ]
