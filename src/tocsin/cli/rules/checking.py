@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -47,21 +48,42 @@ def _used(report: Report) -> str:
     return ", ".join([f"{report.rules} rules", *(f"{count} {name}" for count, name in others if count)])
 
 
-def run_cases(paths: PathsArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def run_cases(
+    paths: PathsArgument = None,
+    config: ConfigOption = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit report to this file, for CI.")] = None,
+    untested: Annotated[bool, typer.Option("--allow-untested", help="Rules without any case only count.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Run each rule on its recorded cases: it must fire on the one and not on the near miss; exit code 1 otherwise."""
-    from tocsin.detect.quality import case
+    from tocsin.detect.quality.case import has_cases, run_all_cases
 
     rules = usable_rules(paths or active_paths(load_settings(config)))
-    outcomes = [outcome for rule in rules for outcome in case.run_cases(rule)]
+    tested = [rule for rule in rules if has_cases(rule)]
+    with progress("rules") as show:
+        outcomes = run_all_cases(tested if untested else rules, show)
     failed = [outcome for outcome in outcomes if outcome.problem]
     for outcome in outcomes if as_json else failed:
         typer.echo(json.dumps(_outcome(outcome)) if as_json else f"{outcome.case}: {outcome.problem}")
+    if junit:
+        _write_junit(junit, outcomes)
     if not as_json:
         typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} cases as they should be")
+        typer.echo(f"{len(tested)} of {len(rules)} rules have cases")
     if failed:
         raise typer.Exit(1)
 
 
 def _outcome(outcome: Outcome) -> dict[str, object]:
     case = {"rule": outcome.rule.id, "case": str(outcome.case), "findings": outcome.findings}
-    return case | {"problem": outcome.problem}
+    return case | {"problem": outcome.problem, "also": outcome.also}
+
+
+def _write_junit(file: Path, outcomes: list[Outcome]) -> None:
+    from tocsin.detect.quality.junit import Case, junit_xml
+
+    cases = (
+        Case(each.case.name, each.rule.title, str(each.case), each.problem, out=f"{each.findings} findings")
+        for each in outcomes
+    )
+    file.write_text(junit_xml("tocsin rules test", cases), "utf-8")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
-from xml.etree import ElementTree as ET
 
 from tocsin.detect.history.report import Report
+from tocsin.detect.quality import junit
 
 __all__ = ["junit_xml", "too_noisy"]
 
@@ -20,31 +20,22 @@ def too_noisy(report: Report, most_a_day: float | None) -> bool:
 
 def junit_xml(reports: Sequence[Report], most_a_day: float | None) -> str:
     """The reports as one test suite."""
-    failures = sum(too_noisy(each, most_a_day) for each in reports)
-    suite = ET.Element("testsuite", name="tocsin rules backtest", tests=str(len(reports)), failures=str(failures))
-    for report in reports:
-        suite.append(_case(report, most_a_day))
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return junit.junit_xml("tocsin rules backtest", (_case(report, most_a_day) for report in reports))
 
 
-def _case(report: Report, most_a_day: float | None) -> ET.Element:
-    case = ET.Element("testcase", classname=report.rule_id, name=_plain(report.title), file=_plain(report.path))
-    if too_noisy(report, most_a_day):
-        text = f"{_a_day(report):.1f} alerts a day; {most_a_day:g} are allowed"
-        failure = ET.SubElement(case, "failure", message=text, type="noise")
-        failure.text = _plain(
-            "\n".join(f"{each.expression}: {each.alerts} alerts less" for each in report.suppressions)
-        )
-    out = ET.SubElement(case, "system-out")
-    out.text = f"{report.hits} hits and {report.alerts} alerts in {report.judged} events"
-    return case
+def _case(report: Report, most_a_day: float | None) -> junit.Case:
+    noisy = too_noisy(report, most_a_day)
+    quieter = "\n".join(f"{each.expression}: {each.alerts} alerts less" for each in report.suppressions)
+    return junit.Case(
+        report.title,
+        report.rule_id,
+        report.path,
+        failure=f"{_a_day(report):.1f} alerts a day; {most_a_day:g} are allowed" if noisy else "",
+        kind="noise",
+        details=quieter,
+        out=f"{report.hits} hits and {report.alerts} alerts in {report.judged} events",
+    )
 
 
 def _a_day(report: Report) -> float:
     return report.alerts * _DAY_MS / (report.until - report.since)
-
-
-def _plain(text: str) -> str:
-    """Without the characters that XML cannot hold."""
-    return "".join(character for character in text if character.isprintable() or character in "\n\t")

@@ -120,7 +120,7 @@ def _field(path: str, mapping: Mapping) -> str:
     for name, paths in mapping.fields.items():
         if paths == (path,) and name not in mapping.values:
             return name
-    if mapping.others is Others.SOURCE and path.startswith(f"{SOURCE}."):
+    if mapping.others in {Others.SOURCE, Others.RAW} and path.startswith(f"{SOURCE}."):
         return path[len(SOURCE) + 1 :]
     return path
 

@@ -25,6 +25,7 @@ class Others(enum.StrEnum):
     ATTRIBUTE = "attribute"
     RECORD = "record"
     SOURCE = "source"
+    RAW = "raw"  # a path in the original, even where the schema has an attribute of that name
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +55,8 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def resolve(self, name: str) -> tuple[Field, ...]:
         """The fields of which one must match where a rule names this one."""
+        if self.others is Others.RAW:
+            return (Field(name, Scope.SOURCE),)
         if name in self.fields:
             return tuple(field_at(path) for path in self.fields[name])
         if "." in name and (attribute(name) or field_at(name).scope is not Scope.ATTRIBUTE):
@@ -78,7 +81,7 @@ def _accepted(field: Field, value: str | None) -> Condition:
 
 
 # For events that are JSON in the rules' own terms: every field is a path of the event, whatever the log source.
-RAW: Final = Mapping(classes=(0,), others=Others.SOURCE)
+RAW: Final = Mapping(classes=(0,), others=Others.RAW)
 
 
 @cache
