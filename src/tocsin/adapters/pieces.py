@@ -23,7 +23,7 @@ _GROUPS: Final = 4
 
 @dataclass(frozen=True)
 class FilePiece:
-    """Some row groups of a file of the lake; `first_row` is the number of the first row in the file."""
+    """Neighbouring row groups of a file of the lake; `first_row` is the number of the first row in the file."""
 
     class_uid: int
     path: str
@@ -85,8 +85,7 @@ def file_pieces(class_uid: int, path: str, since: int, until: int) -> Iterator[F
     sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     starts = np.cumsum([0, *sizes]).tolist()
     fitting = [group for group in range(len(sizes)) if _touches(metadata.row_group(group), since, until)]
-    for at in range(0, len(fitting), _GROUPS):
-        groups = tuple(fitting[at : at + _GROUPS])
+    for groups in _runs(fitting):
         yield FilePiece(class_uid, path, groups, starts[groups[0]], sum(sizes[group] for group in groups))
 
 
@@ -96,6 +95,18 @@ def hot_piece(class_uid: int, rows: pa.Table, org: str) -> HotPiece:
         return HotPiece(class_uid, rows)
     ours = pc.equal(column_at(rows, "metadata.tenant_uid").cast(pa.string()), org)
     return HotPiece(class_uid, rows if pc.all(ours).as_py() else rows.take(pc.indices_nonzero(ours)))
+
+
+def _runs(groups: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Neighbours together, up to `_GROUPS`."""
+    run: list[int] = []
+    for group in groups:
+        if run and (group != run[-1] + 1 or len(run) == _GROUPS):
+            yield tuple(run)
+            run = []
+        run.append(group)
+    if run:
+        yield tuple(run)
 
 
 def _touches(group: Any, since: int, until: int) -> bool:  # noqa: ANN401 - pyarrow has no types

@@ -12,7 +12,7 @@ import sys
 import typer
 
 from tocsin import __version__
-from tocsin.cli import agent, alerts, demo, events, intel, rules, search, serve, suppress, token, verify
+from tocsin.cli import agent, alerts, demo, events, hunt, intel, rules, search, serve, suppress, token, verify
 from tocsin.model.errors import TocsinError, TryLater
 
 __all__ = ["main"]
@@ -32,6 +32,7 @@ app.add_typer(agent.app, name="agent")
 events.add_to(app)
 app.add_typer(rules.app, name="rules")
 search.add_to(app)
+hunt.add_to(app)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(suppress.app, name="suppress")
 app.add_typer(intel.app, name="intel")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,7 +14,7 @@ from tocsin.cli.period import milliseconds
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 from tocsin.model.schema import CLASSES
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "print_events"]
 
 _SUMMARY = (
     "process.cmd_line",
@@ -48,7 +48,6 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find events; prints a line each, or with --json the whole event in OCSF's nested form, newest first."""
-    from tocsin.api.search import document
     from tocsin.conditions.parse_sql import parse_filter
     from tocsin.ports import Selection
     from tocsin.wiring.clock import SystemClock
@@ -64,10 +63,17 @@ def search(
             typer.echo(str(storage.query.count(wanted)))
             return
         rows = storage.query.events(wanted)
-        for row in rows:
-            typer.echo(msgspec.json.encode(document(row)) if as_json else _line(row))
-        if not rows:
-            typer.echo("no events match", err=True)
+    print_events(rows, as_json=as_json)
+    if not rows:
+        typer.echo("no events match", err=True)
+
+
+def print_events(rows: Iterable[Mapping[str, object]], *, as_json: bool) -> None:
+    """A line for each event, or the whole of it."""
+    from tocsin.api.search import document
+
+    for row in rows:
+        typer.echo(msgspec.json.encode(document(row)) if as_json else _line(row))
 
 
 def _line(row: Mapping[str, object]) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
 
 from tocsin.adapters.duckdb_query import DuckdbQuery
-from tocsin.adapters.pieces import file_pieces, hot_piece
-from tocsin.detect.history.backtest import backtest, search
+from tocsin.adapters.duckdb_rows import DuckdbRows
+from tocsin.adapters.pieces import FilePiece, file_pieces, hot_piece
+from tocsin.detect.history.backtest import Found, backtest, search, sizes
+from tocsin.detect.history.by_query import query_is_quicker, search_by_query
 from tocsin.detect.history.report import Report
 from tocsin.detect.history.scan import Period, Progress
+from tocsin.model.condition import Condition
 from tocsin.model.rule import Rule
 from tocsin.ports import Piece, Selection
 
-__all__ = ["History"]
+__all__ = ["History", "search_with_duckdb"]
 
 
 class History:
@@ -24,7 +31,7 @@ class History:
     def backtest(self, rules: Sequence[Rule], period: Period, progress: Progress) -> list[Report]:
         """What the rules would have found in the period."""
         pieces = self.pieces(period, {class_uid for rule in rules for class_uid in rule.class_uids})
-        return backtest(rules, pieces, self._org, period, progress, search)
+        return backtest(rules, pieces, self._org, period, progress, cheapest_search)
 
     def pieces(self, period: Period, class_uids: Iterable[int] = ()) -> list[Piece]:
         """Everything kept of these classes, or of all, that can be of the period; files and hot rows of one moment."""
@@ -36,3 +43,23 @@ class History:
             if len(hot := hot_piece(source.class_uid, source.hot, self._org)):
                 found.append(hot)
         return found
+
+
+def cheapest_search(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:
+    """The hits of rules, by SQL if they are few, by columns if they are many; the answer is the same."""
+    in_files = [piece for piece in pieces if isinstance(piece, FilePiece)]
+    way = search_with_duckdb if query_is_quicker(rules, sizes(in_files)) else search
+    return way(rules, pieces, period, progress)
+
+
+def search_with_duckdb(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:
+    """The hits of rules, asked of DuckDB one by one."""
+    with closing(DuckdbRows()) as database:
+
+        def ask(
+            pieces: Sequence[Piece], condition: Condition, period: Period
+        ) -> list[tuple[FilePiece, npt.NDArray[np.int64]]]:
+            files = [piece for piece in pieces if isinstance(piece, FilePiece)]
+            return database.matching(files, condition, period.since, period.until)
+
+        return search_by_query(ask, lambda piece: isinstance(piece, FilePiece), rules, pieces, period, progress)

@@ -12,7 +12,7 @@ from tocsin.adapters.lake_sink import FlushWhen
 from tocsin.columnar.decode import decode
 from tocsin.columnar.frame import frames
 from tocsin.detect.evaluate.engine import Engine
-from tocsin.detect.history.backtest import search
+from tocsin.detect.history.backtest import Search, search
 from tocsin.detect.history.junit import junit_xml, too_noisy
 from tocsin.detect.history.report import alerts_of
 from tocsin.detect.history.scan import Period
@@ -23,7 +23,7 @@ from tocsin.model.event import Event
 from tocsin.model.finding import Finding, alert_id
 from tocsin.model.rule import Rule
 from tocsin.normalize import auditd
-from tocsin.wiring.history import History
+from tocsin.wiring.history import History, search_with_duckdb
 from tocsin.wiring.replay import demo_events
 
 DAY = 86_400_000
@@ -75,13 +75,14 @@ def _quiet(done: int, total: int) -> None:
     assert 0 < done <= total
 
 
+@pytest.mark.parametrize("way", [search, search_with_duckdb])
 @pytest.mark.parametrize("in_files", [0, 5])
-def test_history_has_what_the_detector_found(house: House, base: tuple[Rule, ...], in_files: int) -> None:
-    """The same pairs of rule and event, and the same alerts, of recorded attacks half in files and half hot."""
+def test_history_has_what_the_detector_found(house: House, base: tuple[Rule, ...], in_files: int, way: Search) -> None:
+    """By either way the same pairs of rule and event, and the same alerts, of recorded attacks in files and hot."""
     _keep(house, _recorded(), in_files)
     live = _live(house, base)
     pieces = History(house.query(), "default").pieces(PERIOD)
-    found = search(base, pieces, PERIOD, _quiet)
+    found = way(base, pieces, PERIOD, _quiet)
     hits = {
         (rule, hit.uid)
         for piece, rows in found.rows

@@ -11,7 +11,7 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from tocsin.detect.history.report import Day, Report
 
-__all__ = ["bars", "print_report"]
+__all__ = ["bars", "counts", "print_report"]
 
 _WIDTH: Final = 40
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
@@ -29,9 +29,9 @@ def print_report(report: Report) -> None:
     console.print(f"  {report.hits:,} hits in {report.judged:,} events; {report.alerts:,} alerts")
     for line in bars(report.days):
         console.print(f"  {line}")
-    console.print(f"  hosts: {_counts(report.hosts)}")
+    console.print(f"  hosts: {counts(report.hosts)}")
     for path, values in report.groups.items():
-        console.print(f"  by {path}: {_counts(values)}")
+        console.print(f"  by {path}: {counts(values)}")
     if report.suppressions:
         console.print("  what would have quietened it:")
     for each in report.suppressions:
@@ -39,13 +39,14 @@ def print_report(report: Report) -> None:
         console.print(f"    [cyan]{escape(each.expression)}[/cyan]\n      would have removed {removed}")
 
 
-def bars(days: list[Day]) -> Iterable[str]:
+def bars(days: list[Day], *, with_alerts: bool = True) -> Iterable[str]:
     """A line per day with a bar for its hits; days without any at the start and the end are left out."""
     with_hits = [at for at, day in enumerate(days) if day.hits]
     most = max((day.hits for day in days), default=0)
     shown = days[with_hits[0] : with_hits[-1] + 1] if with_hits else []
     for day in shown:
-        yield f"{day.day}  {_bar(day.hits / most):<{_WIDTH}}  {day.hits:,} hits, {day.alerts:,} alerts"
+        alerts = f", {day.alerts:,} alerts" if with_alerts else ""
+        yield f"{day.day}  {_bar(day.hits / most):<{_WIDTH}}  {day.hits:,} hits{alerts}"
 
 
 def _bar(share: float) -> str:
@@ -53,7 +54,8 @@ def _bar(share: float) -> str:
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
 
 
-def _counts(counts: list[tuple[str, int]]) -> str:
-    parts = [f"{escape(value or '(none)')} {count:,}" for value, count in counts[:_SHOWN]]
-    more = len(counts) - len(parts)
+def counts(found: list[tuple[str, int]]) -> str:
+    """The first few, most first."""
+    parts = [f"{escape(value or '(none)')} {count:,}" for value, count in found[:_SHOWN]]
+    more = len(found) - len(parts)
     return ", ".join(parts) + (f", and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ from tocsin.detect.history.tally import Hit, Tally, hits_in
 from tocsin.model.rule import Rule
 from tocsin.ports import Piece
 
-__all__ = ["Found", "Search", "backtest", "search"]
+__all__ = ["Found", "Search", "backtest", "counted", "search", "sizes"]
 
 
 class Found(msgspec.Struct):
@@ -52,10 +52,10 @@ def backtest(
 
 def search(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:
     """The hits of many rules at once, by columns: each distinct value is judged once for all rules."""
-    found = Found({rule.id: Tally() for rule in rules}, [], _sizes(pieces))
-    for piece, counted in map_pieces(partial(_count, period=period), Engine, rules, pieces, progress):
-        found.rows.append((piece, counted.rows))
-        for rule, tally in counted.tallies.items():
+    found = Found({rule.id: Tally() for rule in rules}, [], sizes(pieces))
+    for piece, result in map_pieces(partial(_count, period=period), Engine, rules, pieces, progress):
+        found.rows.append((piece, result.rows))
+        for rule, tally in result.tallies.items():
             found.tallies[rule].merge(tally)
     return found
 
@@ -74,11 +74,12 @@ def _count(engine: Engine, piece: Piece, *, period: Period) -> _Counted:
 
 def _tally(rule: Rule, hits: Sequence[Hit]) -> Tally:
     tally = Tally()
-    tally.add(rule, hits)
+    tally.add(rule.window_ms, hits)
     return tally
 
 
-def _sizes(pieces: Sequence[Piece]) -> dict[int, int]:
+def sizes(pieces: Sequence[Piece]) -> dict[int, int]:
+    """Rows by class."""
     sizes: dict[int, int] = {}
     for piece in pieces:
         sizes[piece.class_uid] = sizes.get(piece.class_uid, 0) + len(piece)

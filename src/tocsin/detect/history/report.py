@@ -12,7 +12,7 @@ from tocsin.detect.history.tally import Group, Tally
 from tocsin.model.finding import Finding, alert_id
 from tocsin.model.rule import Rule
 
-__all__ = ["Alert", "Day", "Report", "Suppression", "alerts_of", "report"]
+__all__ = ["Alert", "Day", "Report", "Suppression", "alerts_of", "days_of", "report"]
 
 _DAY_MS: Final = 86_400_000
 _TOP: Final = 10
@@ -73,7 +73,7 @@ def report(rule: Rule, tally: Tally, org: str, period: Period, judged: int, supp
         until=period.until,
         judged=judged,
         hits=tally.hits,
-        days=_days(tally, period),
+        days=days_of(tally, period),
         hosts=tally.hosts.most_common(_TOP),
         groups={path: tally.values_of(place).most_common(_TOP) for place, path in enumerate(rule.group_by)},
         alerts=len(tally.alerts),
@@ -87,7 +87,8 @@ def alerts_of(rule: Rule, tally: Tally, org: str) -> list[Alert]:
     return [_alert(rule, group, count, org) for group, count in tally.alerts.items()]
 
 
-def _days(tally: Tally, period: Period) -> list[Day]:
+def days_of(tally: Tally, period: Period) -> list[Day]:
+    """Every day of the period."""
     alerts: dict[int, int] = {}
     for start, _ in tally.alerts:
         alerts[start // _DAY_MS] = alerts.get(start // _DAY_MS, 0) + 1

@@ -15,13 +15,13 @@ import numpy.typing as npt
 from tocsin.columnar.flat import flat
 from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.history.columns import paths_of
-from tocsin.model.rule import Rule
 from tocsin.ports import Piece
 
 __all__ = ["Period", "Progress", "Rows", "map_pieces", "matches_in"]
 
 _Out = TypeVar("_Out")
 _State = TypeVar("_State")
+_Given = TypeVar("_Given")
 Progress = Callable[[int, int], None]  # rows done, rows in all
 Rows = dict[str, npt.NDArray[np.int64]]  # by rule id, the numbers of the rows that match, ascending
 
@@ -60,8 +60,8 @@ def matches_in(engine: Engine, piece: Piece, period: Period) -> Rows:
 
 def map_pieces(
     work: Callable[[_State, Piece], _Out],
-    make_state: Callable[[Sequence[Rule]], _State],
-    rules: Sequence[Rule],
+    make_state: Callable[[_Given], _State],
+    given: _Given,
     pieces: Sequence[Piece],
     progress: Progress,
 ) -> Iterator[tuple[Piece, _Out]]:
@@ -70,9 +70,9 @@ def map_pieces(
     processes = len(os.sched_getaffinity(0))
     done = 0
     results = (
-        _in_processes(work, make_state, rules, pieces, processes)
+        _in_processes(work, make_state, given, pieces, processes)
         if processes > 1 and total >= _WORTH_PROCESSES
-        else _here(work, make_state(rules), pieces)
+        else _here(work, make_state(given), pieces)
     )
     for piece, result in results:
         done += len(piece)
@@ -89,8 +89,8 @@ def _here(
 
 def _in_processes(
     work: Callable[[_State, Piece], _Out],
-    make_state: Callable[[Sequence[Rule]], _State],
-    rules: Sequence[Rule],
+    make_state: Callable[[_Given], _State],
+    given: _Given,
     pieces: Sequence[Piece],
     processes: int,
 ) -> Iterator[tuple[Piece, _Out]]:
@@ -98,7 +98,7 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     waiting = iter(pieces)
     running: dict[Future[_Out], Piece] = {}
-    with ProcessPoolExecutor(processes, context, _start, (make_state, rules)) as pool:
+    with ProcessPoolExecutor(processes, context, _start, (make_state, given)) as pool:
         try:
             for piece in waiting:
                 running[pool.submit(_work, work, piece)] = piece
@@ -120,9 +120,9 @@ def _finished(running: dict[Future[_Out], Piece]) -> Iterator[tuple[Piece, _Out]
 _state: object = None
 
 
-def _start(make_state: Callable[[Sequence[Rule]], object], rules: Sequence[Rule]) -> None:
+def _start(make_state: Callable[[_Given], object], given: _Given) -> None:
     global _state  # noqa: PLW0603 - a process of the pool has no other place for what its initializer makes
-    _state = make_state(rules)
+    _state = make_state(given)
 
 
 def _work(work: Callable[[_State, Piece], _Out], piece: Piece) -> _Out:

@@ -21,7 +21,7 @@ from tocsin.detect.history.scan import Rows
 from tocsin.detect.history.tally import Tally, hits_in
 from tocsin.detect.quality.propose import Attributes, Proposal, attributes, propose
 from tocsin.detect.quality.stable import stability
-from tocsin.model.condition import SOURCE, Or
+from tocsin.model.condition import SOURCE, Match, Or, leaves
 from tocsin.model.rule import Rule
 from tocsin.model.schema import CLASSES
 from tocsin.ports import Piece
@@ -43,8 +43,17 @@ def suppressions(
     noisy = sorted(noisy, key=lambda rule: -len(tallies[rule.id].alerts))[:_NOISIEST]
     samples = _samples(noisy, found)
     return {
-        rule.id: _held_against(rule, propose(samples[rule.id], most=_MOST), tallies[rule.id], found) for rule in noisy
+        rule.id: _held_against(rule, _proposals(rule, samples[rule.id]), tallies[rule.id], found) for rule in noisy
     }
+
+
+def _proposals(rule: Rule, sample: Sequence[Attributes]) -> list[Proposal]:
+    """Proposals that say more than the rule itself: a value that it asks for and every hit has is left out."""
+    asked = {leaf.field.full_path for leaf in leaves(rule.condition) if isinstance(leaf, Match)}
+    for path in asked:
+        if len({event.get(path) for event in sample}) == 1:
+            sample = [{key: value for key, value in event.items() if key != path} for event in sample]
+    return propose(sample, most=_MOST)
 
 
 def _samples(rules: Sequence[Rule], found: Sequence[tuple[Piece, Rows]]) -> dict[str, list[Attributes]]:
@@ -104,7 +113,7 @@ def _remove(rule: Rule, piece: Piece, rows: Sequence[int], engine: Engine, remov
     numbers = np.array(rows, np.int64)
     for tried, matching in engine.matches(frame):
         hits = hits_in(piece, [rule], {rule.id: numbers[matching]})[rule.id]
-        removed[int(tried.id)].add(rule, hits)
+        removed[int(tried.id)].add(rule.window_ms, hits)
 
 
 def _emptied(removed: Counter[tuple[int, tuple[str, ...]]], all_alerts: Counter[tuple[int, tuple[str, ...]]]) -> int:

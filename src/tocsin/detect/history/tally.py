@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = ["Group", "Hit", "Tally", "hits_in", "paths_of_hits"]
 
 Group = tuple[int, tuple[str, ...]]  # start of the window, values of the group-by fields in the rule's order
 _DAY_MS = 86_400_000
+_NEWEST_KEPT = 1_000
 _HIT = ("time", "metadata.uid", "device.uid", "device.hostname")
 
 
@@ -42,18 +44,21 @@ class Tally(msgspec.Struct):
     days: Counter[int] = msgspec.field(default_factory=Counter)  # by number of the day since the epoch
     hosts: Counter[str] = msgspec.field(default_factory=Counter)
     alerts: Counter[Group] = msgspec.field(default_factory=Counter)
+    newest: list[tuple[int, str]] = []  # time and id of the latest hits, latest first; no more than are kept
 
-    def add(self, rule: Rule, hits: Iterable[Hit]) -> None:
-        """Count more."""
+    def add(self, window_ms: int, hits: Sequence[Hit]) -> None:
+        """Count more; of one rule, or of anything else that has groups and windows."""
+        self.newest = heapq.nlargest(_NEWEST_KEPT, [*self.newest, *((hit.time, hit.uid) for hit in hits)])
         for hit in hits:
             self.hits += 1
             self.days[hit.time // _DAY_MS] += 1
             self.hosts[hit.host] += 1
-            self.alerts[window_start(hit.time, rule.window_ms), hit.values] += 1
+            self.alerts[window_start(hit.time, window_ms), hit.values] += 1
 
     def merge(self, other: Tally) -> None:
         """Count what was counted elsewhere."""
         self.hits += other.hits
+        self.newest = heapq.nlargest(_NEWEST_KEPT, self.newest + other.newest)
         self.days.update(other.days)
         self.hosts.update(other.hosts)
         self.alerts.update(other.alerts)
