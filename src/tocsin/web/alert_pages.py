@@ -14,10 +14,23 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tocsin.alert.change import acknowledge, close
-from tocsin.alert.read import LEVELS, STATUSES, Alert, Evidence, Filter, counts, evidence, first_events, page, show
+from tocsin.alert.read import (
+    LEVELS,
+    SILENT,
+    STATUSES,
+    Alert,
+    Evidence,
+    Filter,
+    counts,
+    evidence,
+    first_events,
+    page,
+    show,
+)
 from tocsin.alert.tree import process_tree
 from tocsin.api.auth import Caller
 from tocsin.state.engine import reading
+from tocsin.state.life.suppressions import find
 from tocsin.web.drawing import draw_tree
 from tocsin.web.page import Pages
 
@@ -50,7 +63,7 @@ def filter_of(query: QueryParams) -> Filter:
     """The filter that the queue's address names; open alerts unless it says otherwise, nonsense is ignored."""
     status, level = query.get("status", "open"), query.get("level", "")
     return Filter(
-        status=status if status in STATUSES else "",
+        status=status if status in (*STATUSES, *SILENT) else "",
         level=level if level in LEVELS else "",
         text=query.get("q", "").strip(),
     )
@@ -75,17 +88,20 @@ class _AlertPages:
             wanted=wanted,
             counts=by_status,
             levels=LEVELS,
+            silent=SILENT,
         )
 
     def detail(self, request: Request) -> Response:
         caller, key = self._pages.caller(request), request.path_params["alert_id"]
         with reading(self._backend.engine) as connection:
             alert, kept = show(connection, caller.org, key), evidence(connection, caller.org, key)
+            hider = find(connection, caller.org, alert.suppressed_by) if alert.suppressed_by else None
         tree = process_tree(alert, kept, self._backend.query)
         return self._pages.page(
             caller,
             "alert.html",
             alert=alert,
+            suppression=hider,
             evidence=kept,
             why=_why(kept),
             tree=draw_tree(tree.processes),
