@@ -71,11 +71,11 @@ def add(connection: sa.Connection, feed: FeedRow) -> None:
     """Keep a new feed.
 
     Raises:
-        InvalidSetting: the org has one of that name, or all orgs have.
+        InvalidSetting: an org that would see it has one of that name.
     """
-    taken = sa.select(intel_feed.c.name).where(
-        intel_feed.c.name == feed.name, intel_feed.c.org.in_([feed.org, EVERY_ORG])
-    )
+    taken = sa.select(intel_feed.c.name).where(intel_feed.c.name == feed.name)
+    if feed.org != EVERY_ORG:
+        taken = taken.where(intel_feed.c.org.in_([feed.org, EVERY_ORG]))
     if connection.execute(taken).first() is not None:
         raise InvalidSetting(f"there is a feed {feed.name} already: remove it first, or choose another name")
     connection.execute(sa.insert(intel_feed).values(msgspec.structs.asdict(feed)))

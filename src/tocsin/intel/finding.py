@@ -38,8 +38,10 @@ def level_of(listing: Listing) -> str:
     return LEVELS[max(0, LEVELS.index(listing.feed.level) - lower)]
 
 
-def findings_of(seen: Iterable[tuple[Event, Sequence[Sighting]]], historic: bool) -> Iterator[Finding]:  # noqa: FBT001 -- marks
-    """One finding for each event and indicator; whole, with the event, for as many of one alert as it keeps."""
+def findings_of(
+    seen: Iterable[tuple[Event, Sequence[Sighting]]], *, historic: bool, whole: int = EVIDENCE_KEPT
+) -> Iterator[Finding]:
+    """One finding for each event and indicator; whole, with the event, for so many of one alert."""
     kept: Counter[str] = Counter()
     for event, sightings in seen:
         grouped: dict[tuple[Kind, str], list[Sighting]] = {}
@@ -50,7 +52,7 @@ def findings_of(seen: Iterable[tuple[Event, Sequence[Sighting]]], historic: bool
             finding = _finding(event, of_indicator, historic=historic)
             alert = alert_id(finding)
             kept[alert] += 1
-            if kept[alert] <= EVIDENCE_KEPT:
+            if kept[alert] <= whole:
                 finding = msgspec.structs.replace(finding, met=_met(event, of_indicator), event=nest(event))
             yield finding
 

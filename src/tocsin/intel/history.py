@@ -29,7 +29,9 @@ def findings_in(matcher: Matcher, pieces: Iterable[Piece], since: int, until: in
             everything = {attribute.path for attribute in CLASSES[piece.class_uid].attributes} | {RECORDS}
             frame = flat(piece.pick(rows, everything), piece.class_uid)
             events = events_at(frame, range(len(rows)))
-            yield from findings_of(zip(events, map(sightings.__getitem__, rows), strict=True), historic=True)
+            seen = zip(events, map(sightings.__getitem__, rows), strict=True)
+            # Suppressions have yet to look at every event.
+            yield from findings_of(seen, historic=True, whole=len(rows))
 
 
 def _sightings(matcher: Matcher, piece: Piece, since: int, until: int) -> dict[int, list[Sighting]]:

@@ -65,7 +65,8 @@ class Matcher:
         sightings = self.sightings(frame.class_uid, frame.table)
         if sightings:
             rows = sorted(sightings)
-            yield from findings_of(zip(events_at(frame, rows), map(sightings.__getitem__, rows), strict=True), historic)
+            seen = zip(events_at(frame, rows), map(sightings.__getitem__, rows), strict=True)
+            yield from findings_of(seen, historic=historic)
 
     def sightings(self, class_uid: int, table: pa.Table) -> dict[int, list[Sighting]]:
         """By row of a flat table, what of it is listed; whether that holds for the event is not yet said."""

@@ -15,8 +15,10 @@ import structlog
 from tocsin import metrics
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.alert.record import record
+from tocsin.alert.silence import Silence
 from tocsin.columnar.frame import Frame
 from tocsin.config import Settings
+from tocsin.detect.evaluate.naive import holds
 from tocsin.detect.history.scan import Period
 from tocsin.intel.feeds import FeedRow, all_feeds, claim_due, one, rows_of_feed
 from tocsin.intel.history import findings_in, new_rows
@@ -25,9 +27,11 @@ from tocsin.intel.index import FeedIndex
 from tocsin.intel.match import Matcher
 from tocsin.intel.update import update
 from tocsin.model.errors import NotFound, TryLater
+from tocsin.model.event import flatten
 from tocsin.model.finding import Finding
 from tocsin.ports import Clock, EventLog, Piece
 from tocsin.state.engine import reading
+from tocsin.state.life.suppressions import listed as suppressions
 from tocsin.state.tables import EVERY_ORG, org
 from tocsin.wiring.history import History
 from tocsin.wiring.part import Part
@@ -100,23 +104,25 @@ class Hunter:
 
     def search(self, hunt: Hunt, stop: threading.Event) -> Iterator[Hunt]:
         """Go on with a search, a day at a time, each kept together with its alerts; gives how far it has come."""
-        matcher, orgs = self._prepare(hunt)
+        matcher, orgs, silence = self._prepare(hunt)
         while not hunt.done and not stop.is_set():
             since = max(hunt.since, (hunt.searched_to - 1) // _DAY_MS * _DAY_MS)
             pieces = chain.from_iterable(self._pieces(name, since, hunt.searched_to) for name in orgs)
             found = list(islice(findings_in(matcher, pieces, since, hunt.searched_to), _MOST_FINDINGS))
             hunt = _after(hunt, since, len(found))
+            told = silence.hide(found, {finding.event_uid: flatten(finding.event) for finding in found})
             with self._engine.begin() as connection:
-                record(connection, found, self._clock.now_ms())
+                record(connection, told, self._clock.now_ms())
                 advance(connection, hunt, self._clock.now_ms())
             yield hunt
 
-    def _prepare(self, hunt: Hunt) -> tuple[Matcher, list[str]]:
+    def _prepare(self, hunt: Hunt) -> tuple[Matcher, list[str], Silence]:
         with reading(self._engine) as connection:
             feed = one(connection, hunt.org, hunt.feed)
             rows = new_rows(rows_of_feed(connection, feed), hunt.first_seen_at)
+            silence = Silence(suppressions(connection), holds)
             orgs = list(connection.scalars(sa.select(org.c.id))) if hunt.org == EVERY_ORG else [hunt.org]
-        return Matcher([FeedIndex(feed.matched, rows)]), orgs
+        return Matcher([FeedIndex(feed.matched, rows)]), orgs, silence
 
     def _pieces(self, name: str, since: int, until: int) -> list[Piece]:
         return History(self._query, name).pieces(Period(since, until))
