@@ -15,7 +15,7 @@ from tocsin.model.condition import And, Condition, Field, Keyword, Match, Not, O
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 
-__all__ = ["REQUIRED", "SHAPES", "fields_for", "origin_of"]
+__all__ = ["REQUIRED", "SHAPES", "fields_for", "flat", "origin_of"]
 
 _SYSMON: Final = "Microsoft-Windows-Sysmon"
 _SYSMON_CHANNEL: Final = f"{_SYSMON}/Operational"
@@ -137,7 +137,7 @@ def fields_for(raw: Rule, usual: dict[str, str], attempts: int = 60) -> dict[str
     chance = random.Random(raw.id)  # noqa: S311 - reproducible events, no secrets
     for attempt in range(attempts):
         draft = Draft()
-        satisfy(_flat(raw.condition), chance.randrange, draft)
+        satisfy(flat(raw.condition), chance.randrange, draft)
         # Rules that exclude what is usual may want fewer fields.
         kept = {key: text for key, text in usual.items() if attempt % 3 < 2 or chance.random() < 0.5}
         fields: dict[str, Any] = {**kept, **draft.attributes}
@@ -148,15 +148,15 @@ def fields_for(raw: Rule, usual: dict[str, str], attempts: int = 60) -> dict[str
     return None
 
 
-def _flat(condition: Condition) -> Condition:
+def flat(condition: Condition) -> Condition:
     """The condition with its fields as attributes, so that several terms on one field are joined."""
     match condition:
         case And(parts):
-            return And(tuple(map(_flat, parts)))
+            return And(tuple(map(flat, parts)))
         case Or(parts):
-            return Or(tuple(map(_flat, parts)))
+            return Or(tuple(map(flat, parts)))
         case Not(part):
-            return Not(_flat(part))
+            return Not(flat(part))
         case Match(field, SameAs(other, relation, cased)):
             return Match(Field(field.path), SameAs(Field(other.path), relation, cased))
         case Match(field, test):

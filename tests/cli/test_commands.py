@@ -59,13 +59,13 @@ def test_a_wrong_file_is_refused_briefly(tmp_path: Path) -> None:
     """A program taken for a log gives a short answer that does no harm to the terminal."""
     program = tmp_path / "program"
     program.write_bytes(b"\x7fELF\x1b[2J\xff\n" * 40)
-    done = tocsin("events", str(program))
+    done = tocsin("events", str(program), "--source", "auditd")
     assert done.returncode == 1
     *told, more, last = done.stderr.splitlines()
     assert len(told) == 10
     assert (more, last) == ("... 30 more", "tocsin: 40 lines could not be read")
     assert "\x1b" not in done.stderr
-    one = tocsin("events", "-", stdin="nonsense\n")
+    one = tocsin("events", "-", "--source", "auditd", stdin="nonsense\n")
     assert one.stderr.endswith("tocsin: 1 line could not be read\n")
 
 
@@ -73,7 +73,7 @@ def test_a_wrong_file_is_refused_briefly(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["events", "no-such-file"], "no-such-file: No such file or directory"),
-        (["events", "-", "--source", "auditdd"], "'auditdd' is not known; known are auditd"),
+        (["events", "-", "--source", "auditdd"], "'auditdd' is not known; known are auto, auditd"),
         (["alerts", "list", "--data-dir", "/nonexistent"], "start it with `tocsin up`"),
         (["rules", "check", "no-such-file"], "no-such-file: no such file or folder"),
         (["up", "--config", "no-such.toml"], "no-such.toml: no such file"),

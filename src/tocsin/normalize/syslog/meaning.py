@@ -23,7 +23,7 @@ _SEVERITIES: Final = (6, 5, 5, 4, 3, 1, 1, 1)
 # sshd logs under these names since it was split.
 _ALIASES: Final = {"sshd-session": "sshd", "sshd-auth": "sshd"}
 _PAM: Final = "pam_"
-_PARTS: Final = re.compile(r"(?:^| ; )([A-Z]{2,10})=(.*?)(?= ; [A-Z]{2,10}=|$)")
+_PART: Final = re.compile(r"(?: : | ; )([A-Z]{2,10})=(.*?)(?= ; |$)")
 
 
 class Meaning(NamedTuple):
@@ -73,8 +73,15 @@ def _event(meaning: Meaning, found: re.Match[str], values: dict[str, Value], lin
     if meaning.class_uid == _LOGIN:
         values["dst_endpoint.hostname"] = line.host or "unknown"
     if "PWD=" in line.text:
-        values["unmapped.source"] = msgspec.json.encode(dict(_PARTS.findall(line.text))).decode()
+        values["unmapped.source"] = msgspec.json.encode(_parts(line.text)).decode()
     return Event(meaning.class_uid, values)
+
+
+def _parts(text: str) -> dict[str, str]:
+    """What sudo says of a command, the command last, which may hold anything."""
+    before, _, command = text.partition("COMMAND=")
+    parts = dict(_PART.findall(before))
+    return {**parts, "COMMAND": command} if command else parts
 
 
 def _fill(values: dict[str, Value], path: str, text: str) -> None:
