@@ -20,6 +20,7 @@ DATA = Path(os.environ.get("TOCSIN_TEST_DATA", ROOT.parent / "shared" / "data"))
 LINUX_RULES = [str(DATA / "sigma" / part / "linux") for part in ("rules", "rules-threat-hunting")]
 BENCHMARKS = {
     "agent": ["benchmarks/agent.py"],
+    "rsigma-differences": ["benchmarks/rsigma_agreement.py"],
     "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],
     "ingest": ["benchmarks/ingest.py", "--seconds", "30", "--rate", "30000", "--rules", *LINUX_RULES],
 }

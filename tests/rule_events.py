@@ -32,6 +32,7 @@ from tocsin.model.condition import (
     Scope,
     Test,
     Text,
+    TimePart,
     Wildcard,
 )
 from tocsin.model.event import Event, Json, Value
@@ -50,7 +51,14 @@ class Draft:
 
     attributes: dict[str, str] = field(default_factory=dict)
     records: list[dict[str, str]] = field(default_factory=list)
-    source: dict[str, Json] = field(default_factory=dict)
+    original: dict[str, str] = field(default_factory=dict)  # by path
+
+    def source(self) -> dict[str, Json]:
+        """The original, nested."""
+        made: dict[str, Json] = {}
+        for path, text in self.original.items():
+            _put(made, path.split("."), text)
+        return made
 
     def event(self, class_uid: int, time: int) -> Event:
         """The event; texts that an attribute's kind cannot hold are left out."""
@@ -63,8 +71,8 @@ class Draft:
                 values[path] = text
             elif re.fullmatch(r"-?\d{1,15}", text) and path != "time":
                 values[path] = int(text) != 0 if known.kind is Kind.BOOLEAN else int(text)
-        if self.source:
-            values["unmapped.source"] = msgspec.json.encode(self.source).decode()
+        if self.original:
+            values["unmapped.source"] = msgspec.json.encode(self.source()).decode()
         return Event(class_uid, values, tuple(_record(each) for each in self.records))
 
 
@@ -76,7 +84,7 @@ def _record(fields: dict[str, str]) -> PlainRecord:
 def satisfy(condition: Condition, choose: Choose, draft: Draft) -> None:
     """Write into the draft what makes the condition hold; what must not hold is left alone."""
     _satisfy(condition, choose, draft, None)
-    for texts in (draft.attributes, *draft.records):
+    for texts in (draft.attributes, draft.original, *draft.records):
         for key in texts:
             while _GAP in texts[key]:
                 texts[key] = texts[key].replace(_GAP, _filler(choose), 1)
@@ -96,8 +104,8 @@ def _satisfy(condition: Condition, choose: Choose, draft: Draft, record: dict[st
             _write(where, "same", draft, record)
             _write(other, "same", draft, record)
         case Match(where, test):
-            before = record.get(where.path) if record is not None else draft.attributes.get(where.path)
-            _write(where, _joined(before or "", test, text_for(test, choose)), draft, record)
+            before = _place(where, draft, record).get(where.path, "")
+            _write(where, _joined(before, test, text_for(test, choose)), draft, record)
         case Keyword(test):
             texts, key = (draft.attributes, "message") if record is None else (record, f"a{len(record)}")
             texts[key] = _joined(texts.get(key, ""), test, text_for(test, choose))
@@ -117,12 +125,13 @@ def _joined(before: str, test: Test, text: str) -> str:
 
 
 def _write(where: Field, text: str, draft: Draft, record: dict[str, str] | None) -> None:
+    _place(where, draft, record)[where.path] = text
+
+
+def _place(where: Field, draft: Draft, record: dict[str, str] | None) -> dict[str, str]:
     if where.scope is Scope.RECORD and record is not None:
-        record[where.path] = text
-    elif where.scope is Scope.SOURCE:
-        _put(draft.source, where.path.split("."), text.replace(_GAP, "x"))
-    else:
-        draft.attributes[where.path] = text
+        return record
+    return draft.original if where.scope is Scope.SOURCE else draft.attributes
 
 
 def _put(place: dict[str, Json], keys: Sequence[str], text: str) -> None:
@@ -148,11 +157,19 @@ def text_for(test: Test, choose: Choose) -> str:
         case Regex(pattern):
             return _GAP * ("^" not in pattern) + _match_of(list(parser.parse(pattern))) + _GAP * ("$" not in pattern)
         case Cidr(network):
-            return str(ipaddress.ip_network(network)[1])
-        case Number(compare, value):
-            return str(int(value) + {Compare.LESS: -1, Compare.GREATER: 1}.get(compare, 0))
+            return str(ipaddress.ip_network(network)[-1])
+        case Number() | TimePart():
+            return _number_for(test)
         case _:
             return "anything" if isinstance(test, Exists) else ""
+
+
+def _number_for(test: Number | TimePart) -> str:
+    number = int(test.value) + {Compare.LESS: -1, Compare.GREATER: 1}.get(test.compare, 0)
+    if isinstance(test, Number):
+        return str(number)
+    parts = {"month": 1, "day": 7, "hour": 7, "minute": 1, "year": 2026} | {test.unit.value: number}
+    return "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:00Z".format(**parts)
 
 
 def _filler(choose: Choose) -> str:

@@ -16,8 +16,8 @@ __all__ = ["EPOCH", "SCALES", "WRITTEN", "time_part"]
 
 _DATE: Final = r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}"
 _CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
-_ZONE: Final = r"(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
-WRITTEN: Final = re.compile(f"{_DATE}(?:[T ]{_CLOCK}{_ZONE})?", re.ASCII)
+_ZONE: Final = r"(?: ?(?:[Zz]|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
+WRITTEN: Final = re.compile(f"{_DATE}(?:[Tt ]{_CLOCK}{_ZONE})?", re.ASCII)
 EPOCH: Final = re.compile("[0-8]?[0-9]{1,18}", re.ASCII)  # 64 bits
 # Numbers below the first are divided by the second to give seconds: until the year 5138 each is the only likely one.
 SCALES: Final = ((10**11, 1), (10**14, 1000), (10**17, 10**6), (10**20, 10**9))
