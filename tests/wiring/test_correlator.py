@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from house import NOW, House
 from tocsin.adapters.state_sink import StateSink
-from tocsin.config import Settings
+from tocsin.config import load_settings
 from tocsin.model.event import Event
 from tocsin.state.tables import alert, alert_event, org, window_match, window_told
 from tocsin.stream import Runner
@@ -58,19 +59,19 @@ class Watched:
         with self.house.state.begin() as connection:
             connection.execute(org.insert(), {"id": "default", "name": "default", "created_at": 0})
         (folder / "rules.yml").write_text(rules)
-        self.settings = Settings(data_dir=folder, rules=[folder / "rules.yml"], rulesets=[])
+        self.settings = load_settings(data_dir=folder, rules=[folder / "rules.yml"], rulesets=[])
         self.live = LiveRules(self.settings, self.house.state, self.house.clock, DETECTOR)
         listed = Listed(self.house.state)
 
-        def write(connection: object, found: Judged) -> None:
-            keep(connection, found.rules, found.findings, NOW)  # type: ignore[arg-type]
-            found.noted.keep(connection, self.house.clock.now_ms())  # type: ignore[arg-type]
+        def write(connection: sa.Connection, found: Judged) -> None:
+            keep(connection, found.rules, found.findings, NOW)
+            found.noted.keep(connection, self.house.clock.now_ms())
 
         self.sink = StateSink(
             self.house.state,
             DETECTOR,
             self.house.log.partitions,
-            lambda batches: judged(self.live.current, listed, batches),
+            lambda batches: judged(*self.live.take(), listed, batches),
             write,
             self.house.clock,
         )

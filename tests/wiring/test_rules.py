@@ -85,11 +85,11 @@ class Place:
         return batch(events, self._sequence, org, origin)
 
     def findings(self, live: LiveRules, *batches: Batch) -> list[Finding]:
-        return judged(live.current, self._listed, batches).findings
+        return judged(*live.take(), self._listed, batches).findings
 
     def judge(self, live: LiveRules, *batches: Batch) -> list[tuple[str, str, int]]:
         """Judge and keep; gives rule, status and events of every alert there is."""
-        found = judged(live.current, self._listed, batches)
+        found = judged(*live.take(), self._listed, batches)
         with self.state.begin() as connection:
             keep(connection, found.rules, found.findings, self.clock.now_ms())
             rows = connection.execute(sa.select(alert).order_by(alert.c.rule_id, alert.c.status, alert.c.origin))
@@ -129,11 +129,11 @@ def test_a_broken_set_leaves_the_old_one_running(place: Place) -> None:
     """A file that cannot be compiled is refused with everything that changed beside it, and the state says why."""
     place.write(1)
     live = place.live()
-    before = live.current.engine
+    before = live.take()[1]
     place.write(1, "other")
     (place.rules / "2.yml").write_text("title: [")
     assert live.look()
-    assert live.current.engine is before
+    assert live.take()[1] is before
     assert place.judge(live, place.batch("marked 1", "other 1")) == [("1", "open", 1)]
     with reading(place.state) as connection:
         (running,) = in_use(connection, "default")
@@ -182,7 +182,7 @@ def test_disabled_rules_are_not_even_compiled(place: Place) -> None:
     place.write(1)
     place.write(2, "second", "state: disabled")
     live = place.live()
-    assert [rule.id for rule in live.current.engine.rules] == [_id(1)]
+    assert [rule.id for rule in live.take()[1].rules] == [_id(1)]
     place.say(lambda connection: give_state(connection, "default", _id(1), Given(State.DISABLED, "", "anna", START)))
     assert live.look()
     assert place.judge(live, place.batch("marked 1"), place.batch("marked 2", org="other")) == [("1", "open", 1)]

@@ -14,6 +14,7 @@ from tocsin.alert.outbox import Delivery
 from tocsin.alert.webhook import Webhook
 from tocsin.columnar.frame import Batch, frames
 from tocsin.config import Settings
+from tocsin.detect.evaluate.engine import Engine
 from tocsin.model.errors import InvalidSetting
 from tocsin.model.finding import Finding
 from tocsin.ports import Clock, EventLog, Notifier
@@ -40,7 +41,7 @@ def detector_parts(settings: Settings, engine: sa.Engine, log: EventLog, clock: 
 
     def judge(batches: Sequence[Batch]) -> Judged:
         metrics.EVENTS_DETECTED.inc(sum(header.rows for _, header, _ in batches))
-        return judged(live.current, listed, batches)
+        return judged(*live.take(), listed, batches)
 
     def write(connection: sa.Connection, found: Judged) -> None:
         keep(connection, found.rules, found.findings, clock.now_ms())
@@ -66,11 +67,11 @@ class Judged:
     noted: Noted  # for correlations
 
 
-def judged(rules: RuleSet, listed: Listed, batches: Sequence[Batch]) -> Judged:
+def judged(rules: RuleSet, engine: Engine, listed: Listed, batches: Sequence[Batch]) -> Judged:
     """What rules and feeds say about the batches: what matches where the rule applies, and who is told of it."""
     by_class = frames(batches)
     noting = Noting(correlating(rules.placement))
-    found = rules.engine.findings(by_class, noting) + listed.findings(by_class)
+    found = engine.findings(by_class, noting) + listed.findings(by_class)
     return Judged(rules, silenced(rules, found, by_class), noting.noted(by_class))
 
 
