@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from detect.window.window_cases import LATENESS_MS, Case, cases, events_of, run
 from tocsin.detect.window import naive
 from tocsin.detect.window.correlate import firings
-from tocsin.detect.window.match import Match
+from tocsin.detect.window.group import Span
+from tocsin.detect.window.match import GroupKey, Match, Slot
 from tocsin.detect.window.windows import Windows
 
 
@@ -45,7 +47,7 @@ def test_any_point_of_restart_says_the_same(case: Case, cuts: list[int], restart
     """Windows that are restored from what the state keeps go on as if nothing had happened, forgetting on the way."""
     windows, found, newest = Windows(case.correlations), [], 0
     kept: list[Match] = []
-    told = {}
+    told: dict[tuple[GroupKey, Slot], Sequence[Span]] = {}
     for number, matches in enumerate([*_split(case.matches, cuts), ()]):
         newest = max([newest, *(match.time for match in matches)])
         watermark = newest - LATENESS_MS if matches else 10**9

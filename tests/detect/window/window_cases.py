@@ -40,7 +40,7 @@ class Case:
     matches: tuple[Match, ...]
 
 
-def correlation(  # noqa: PLR0913 -- what a test varies
+def correlation(
     kind: CorrelationType,
     bounds: Sequence[Bound] = (),
     *,
