@@ -77,9 +77,12 @@ def prefix_keys(addresses: Sequence[bytes], lengths: npt.NDArray[np.int64]) -> n
 
 def prefix_keys_of(upper: Numbers, lower: Numbers, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The same from halves; the three are broadcast, so that many lengths are done at once."""
-    keys = _mixed(_mixed((upper & _mask(lengths)) ^ _SEED) ^ (lower & _mask(lengths - 64)))
-    mixed: npt.NDArray[np.int64] = _mixed(keys ^ lengths.astype(np.uint64)).view(np.int64)
-    return mixed
+    # Most addresses are IPv4: what their upper halves become is the same for all.
+    same = len(upper) > 1 and bool((upper == upper[:1]).all())
+    first = upper[:1] if same else upper
+    salted = _mixed((first & _mask(lengths)) ^ _SEED ^ (lengths.astype(np.uint64) << np.uint64(56)))
+    keys: npt.NDArray[np.int64] = _mixed(salted ^ (lower & _mask(lengths - 64))).view(np.int64)
+    return keys
 
 
 def _mask(bits: npt.NDArray[np.int64]) -> Numbers:

@@ -12,7 +12,7 @@ from tocsin.intel.columns import Holds
 from tocsin.intel.indicator import HASH_LENGTHS, Kind
 from tocsin.intel.value import domain, host_of, parents, url
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["Candidate", "candidates", "host_form"]
 
 Candidate = tuple[Kind, str]
 
@@ -31,12 +31,16 @@ def _of_address(text: str) -> Iterator[Candidate]:
 
 
 def _of_name(text: str) -> Iterator[Candidate]:
-    name = domain(text)
-    if name is None:
-        yield from _of_address(text)
-    else:
-        for each in parents(name):
-            yield Kind.DOMAIN, each
+    name = host_form(text)
+    if ":" in name or name[-1:].isdigit():
+        yield Kind.IP, name
+    for each in parents(name):
+        yield Kind.DOMAIN, each
+
+
+def host_form(text: str) -> str:
+    """A host name as feeds have it; what is none stays what it is, and is listed nowhere."""
+    return text.rstrip(".").lower() if text.isascii() else domain(text) or ""
 
 
 def _of_url(text: str) -> Iterator[Candidate]:

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 from tocsin.columnar.frame import Frame, events_at
 from tocsin.intel.address import FULL, network, network_text, packed, prefix_keys_of, reserved
 from tocsin.intel.address import numbers as halves
-from tocsin.intel.candidates import candidates
+from tocsin.intel.candidates import candidates, host_form
 from tocsin.intel.columns import WATCHED, Holds, Watch
 from tocsin.intel.finding import Sighting, findings_of
 from tocsin.intel.index import FeedIndex, KeyFilter, Listing
 from tocsin.intel.indicator import Kind
 from tocsin.intel.keys import text_keys
+from tocsin.intel.value import parents
 from tocsin.model.finding import Finding
 
 __all__ = ["Matcher"]
@@ -31,11 +32,11 @@ Found = tuple[tuple[str, Listing], ...]  # each with the value in the text that 
 _Codes = npt.NDArray[np.int64]
 
 
-class _Asked(msgspec.Struct):
+class _Asked(msgspec.Struct, frozen=True):
     """Values to be looked up, each with the number of the text that it is from."""
 
-    owners: list[int] = []
-    values: list[str] = []
+    owners: Sequence[int]
+    values: Sequence[str]
 
 
 class Matcher:
@@ -45,7 +46,9 @@ class Matcher:
         self.feeds: Final = tuple(feed for feed in feeds if len(feed))
         self._filter = KeyFilter([feed.keys for feed in self.feeds])
         self._lengths = np.array(sorted({length for feed in self.feeds for length in feed.lengths}), np.int64)
-        self._remembered: dict[Holds, dict[str, Found]] = {holds: {} for holds in Holds}
+        # What has been judged, and what of it is listed. A dictionary may hold a null, which is not.
+        self._judged: dict[Holds, set[str | None]] = {holds: {None} for holds in Holds}
+        self._listed: dict[Holds, dict[str, Found]] = {holds: {} for holds in Holds}
 
     def __len__(self) -> int:
         return sum(map(len, self.feeds))
@@ -81,44 +84,48 @@ class Matcher:
     def _rows(self, watch: Watch, column: pa.ChunkedArray) -> Iterator[tuple[int, Found]]:
         array = column.combine_chunks()
         encoded = array if isinstance(array, pa.DictionaryArray) else array.dictionary_encode()
-        listed = self._listed(watch.holds, encoded.dictionary)
+        listed = self._find(watch.holds, encoded.dictionary)
         if listed:
             codes: _Codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
             for row in np.flatnonzero(np.isin(codes, list(listed))).tolist():
                 yield row, listed[int(codes[row])]
 
-    def _listed(self, holds: Holds, dictionary: pa.Array) -> dict[int, Found]:
+    def _find(self, holds: Holds, dictionary: pa.Array) -> dict[int, Found]:
         """By code, what is listed of the dictionary's values."""
         if holds is Holds.COMMAND:
-            # Hardly any command line has a URL in it, and looking for `://` costs less than remembering.
-            some = pc.indices_nonzero(pc.match_substring(dictionary, "://"))
-            texts = dictionary.take(some).to_pylist()
-            return {
-                code: found for code, found in zip(some.to_pylist(), self._judge(holds, texts), strict=True) if found
-            }
+            return self._find_in_commands(dictionary)
         texts = dictionary.to_pylist()
-        known = self._remembered[holds]
-        fresh = [text for text in texts if text not in known and text is not None]
-        if fresh:
-            if len(known) + len(fresh) > _REMEMBERED:
-                known.clear()
-                fresh = [text for text in texts if text is not None]
-            known.update(zip(fresh, self._judge(holds, fresh), strict=True))
-        return {code: found for code, text in enumerate(texts) if text is not None and (found := known[text])}
+        judged = self._judged[holds]
+        if fresh := [text for text in texts if text not in judged]:
+            self._remember(holds, fresh, texts)
+        listed = self._listed[holds]
+        if listed.keys().isdisjoint(texts):
+            return {}
+        return {code: listed[text] for code, text in enumerate(texts) if text in listed}
 
-    def lookup(self, text: str) -> Found:
-        """What feeds list a text, whatever it is."""
-        return tuple(
-            each
-            for holds in (Holds.NAME, Holds.URL, Holds.HASHES, Holds.FILENAME)
-            for each in self._judge(holds, [text])[0]
-        )
+    def _find_in_commands(self, dictionary: pa.Array) -> dict[int, Found]:
+        # Hardly any command line has a URL in it, and looking for `://` costs less than remembering.
+        some = pc.indices_nonzero(pc.match_substring(dictionary, "://")).to_pylist()
+        found = self._judge(Holds.COMMAND, [dictionary[code].as_py() for code in some]) if some else {}
+        return {some[place]: tuple(listed) for place, listed in found.items()}
 
-    def _judge(self, holds: Holds, texts: Sequence[str]) -> list[Found]:
-        found: list[list[tuple[str, Listing]]] = [[] for _ in texts]
+    def _remember(self, holds: Holds, fresh: list[str], texts: Iterable[str | None]) -> None:
+        judged, listed = self._judged[holds], self._listed[holds]
+        if len(judged) + len(fresh) > _REMEMBERED:
+            judged.clear()
+            judged.add(None)
+            listed.clear()
+            fresh = [text for text in texts if text is not None]
+        judged.update(fresh)
+        for place, found in self._judge(holds, fresh).items():
+            listed[fresh[place]] = tuple(found)
+
+    def _judge(self, holds: Holds, texts: Sequence[str]) -> dict[int, list[tuple[str, Listing]]]:
+        """By place in `texts`, what is listed."""
+        found: dict[int, list[tuple[str, Listing]]] = {}
         for owner, value, listing in self._look_up(_asked(holds, texts)):
-            found[owner].append((value, listing))
-        return [tuple(each) for each in found]
+            found.setdefault(owner, []).append((value, listing))
+        return found
 
     def _look_up(self, asked: Mapping[Kind, _Asked]) -> Iterator[tuple[int, str, Listing]]:
         for kind, some in asked.items():
@@ -157,16 +164,28 @@ def _only_addresses(asked: _Asked) -> tuple[list[int], list[str]]:
 
 def _asked(holds: Holds, texts: Sequence[str]) -> dict[Kind, _Asked]:
     if holds is Holds.ADDRESS:
-        return {Kind.IP: _Asked(list(range(len(texts))), list(texts))}
-    asked: dict[Kind, _Asked] = {}
+        return {Kind.IP: _Asked(range(len(texts)), texts)}
+    if holds is Holds.NAME:
+        return _asked_names(texts)
+    found: dict[Kind, tuple[list[int], list[str]]] = {}
     for owner, text in enumerate(texts):
         for kind, value in candidates(holds, text):
-            some = asked.get(kind)
-            if some is None:
-                some = asked[kind] = _Asked([], [])
-            some.owners.append(owner)
-            some.values.append(value)
-    return asked
+            owners, values = found.setdefault(kind, ([], []))
+            owners.append(owner)
+            values.append(value)
+    return {kind: _Asked(*each) for kind, each in found.items()}
+
+
+def _asked_names(texts: Sequence[str]) -> dict[Kind, _Asked]:
+    """The same as for all others, written out: there are many names, and most are new."""
+    names = [host_form(text) for text in texts]
+    above = [parents(name) for name in names]
+    owners = [owner for owner, found in enumerate(above) for _ in found]
+    numeric = [owner for owner, name in enumerate(names) if ":" in name or name[-1:].isdigit()]
+    return {
+        Kind.DOMAIN: _Asked(owners, [name for found in above for name in found]),
+        Kind.IP: _Asked(numeric, [names[owner] for owner in numeric]),
+    }
 
 
 def _within(address: bytes, listing: Listing) -> bool:

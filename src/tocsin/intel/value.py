@@ -172,5 +172,9 @@ def email(text: str) -> str | None:
 
 def parents(name: str) -> list[str]:
     """A domain name and those that it lies in, the longest first; the last label alone is left out."""
-    labels = name.split(".")
-    return [".".join(labels[start:]) for start in range(len(labels) - 1)]
+    found = [name] if "." in name else []
+    dot = name.find(".")
+    while (following := name.find(".", dot + 1)) >= 0:
+        found.append(name[dot + 1 :])
+        dot = following
+    return found
