@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tocsin.alert.read import Alert, Evidence
     from tocsin.model.finding import MetTerm
     from tocsin.model.rule import Rule
+    from tocsin.state.life.suppressions import Suppression
 
 __all__ = ["alert_lines", "date_and_time", "short_time"]
 
@@ -41,12 +42,17 @@ class _Block(msgspec.Struct):
     events: int = 0
 
 
-def alert_lines(alert: Alert, evidence: Sequence[Evidence], rule: Rule | None) -> Iterator[str]:
+def alert_lines(
+    alert: Alert, evidence: Sequence[Evidence], rule: Rule | None, hider: Suppression | None = None
+) -> Iterator[str]:
     """The alert line by line; whatever came from a host is made harmless for a terminal."""
     yield f"{alert.level}   {_shown(alert.title)}"
     yield f"  host     {_shown(alert.hostname or alert.origin)}"
     yield f"  rule     {_shown(alert.rule_title)}  ({_shown(alert.rule_id)})"
     yield f"  status   {_status(alert)}"
+    if hider is not None:
+        who = f"suppression {hider.id} of {_shown(hider.owner)} until {date_and_time(hider.expires_at)} UTC"
+        yield f"  hidden   by {who}: {_shown(hider.reason)}"
     yield f"  seen     {_times(alert.event_count, alert.first_event_at, alert.last_event_at)}"
     yield f"  id       {alert.id}"
     for block in _blocks(evidence):

@@ -66,16 +66,18 @@ def show(
     from tocsin.alert import read
     from tocsin.cli.alert_text import alert_lines
     from tocsin.state.engine import reading
+    from tocsin.state.life.suppressions import find
 
     settings = existing_settings(config, data_dir)
     engine, _ = _opened(settings)
     with reading(engine) as connection:
         alert = read.show(connection, settings.org, read.full_id(connection, settings.org, key))
         evidence = read.evidence(connection, settings.org, alert.id)
+        hider = find(connection, settings.org, alert.suppressed_by) if alert.suppressed_by else None
     if as_json:
         typer.echo(msgspec.json.encode({"alert": alert, "evidence": evidence}))
     else:
-        for line in alert_lines(alert, evidence, _rule(settings, alert.rule_id)):
+        for line in alert_lines(alert, evidence, _rule(settings, alert.rule_id), hider):
             typer.echo(line)
 
 
@@ -143,9 +145,9 @@ def _table(alerts: list[Alert], now_ms: int) -> Table:
 
 def _rule(settings: Settings, rule_id: str) -> Rule | None:
     """The rule that fired, if it is still among the active ones."""
-    from tocsin.detect.sigma.library import load, ruleset_folder
+    from tocsin.wiring.active_rules import active_library
 
-    library = load([*map(ruleset_folder, settings.rulesets), *settings.rules])
+    library = active_library(settings)
     return next((rule for rule in library.rules if rule.id == rule_id), None)
 
 

@@ -1,4 +1,4 @@
-"""What keeps disks and queries small: compaction, retention, and the log trimmed once all have read it."""
+"""What keeps disks and queries small: compaction, retention, old counts forgotten, the log trimmed once all read it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tocsin.model.errors import TryLater
 from tocsin.model.schema import CLASSES
 from tocsin.ports import Clock, EventLog
 from tocsin.state.engine import reading
+from tocsin.state.life.hits import forget_hits
 from tocsin.state.position import read_position
 from tocsin.wiring.names import DETECTOR, LAKE
 
@@ -48,6 +49,8 @@ class Upkeep:
             merged += self._lake.compact(class_uid)
         swept = self._lake.sweep()
         trim_log(self._log, self._engine, now - self._settings.log_retention_hours * _HOUR_MS)
+        with self._engine.begin() as connection:
+            forget_hits(connection, now - self._settings.retention_days * _DAY_MS)
         took_s = round(time.monotonic() - started, 2)
         _log.info("upkeep done", merged=merged, expired=expired, swept=swept, took_s=took_s)
 

@@ -12,9 +12,10 @@ from tocsin.config import Settings
 from tocsin.model.errors import NotFound
 
 if TYPE_CHECKING:
+    from tocsin.detect.sigma.library import Library
     from tocsin.model.rule import Rule
 
-__all__ = ["PathsArgument", "active_paths", "named_rules", "usable_rules"]
+__all__ = ["PathsArgument", "active_paths", "active_rules", "named_rules", "usable_rules"]
 
 PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; the active ones if none.")]
 
@@ -30,7 +31,17 @@ def usable_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
     """The rules that can be used; why the others cannot is said on standard error."""
     from tocsin.detect.sigma.library import load
 
-    library = load(paths)
+    return _usable(load(paths))
+
+
+def active_rules(settings: Settings) -> tuple[Rule, ...]:
+    """The rules of the settings, and those that were applied; why others cannot be used is said on standard error."""
+    from tocsin.wiring.active_rules import active_library
+
+    return _usable(active_library(settings))
+
+
+def _usable(library: Library) -> tuple[Rule, ...]:
     for error in library.refused:
         typer.echo(f"not used: {error}", err=True)
     return library.rules
@@ -45,7 +56,7 @@ def named_rules(names: Iterable[str], settings: Settings) -> tuple[Rule, ...]:
     wanted = list(names)
     paths = [Path(name) for name in wanted if Path(name).exists()]
     ids = {name for name in wanted if not Path(name).exists()}
-    active = usable_rules(active_paths(settings)) if ids or not wanted else ()
+    active = active_rules(settings) if ids or not wanted else ()
     unknown = ids - {rule.id for rule in active}
     if unknown:
         raise NotFound(f"{min(unknown)}: neither a file or folder nor the id of an active rule")
