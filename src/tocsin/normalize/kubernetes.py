@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from tocsin.model.errors import InvalidEvent
-from tocsin.model.event import Event, RefusedLine, Value
+from tocsin.model.event import Event, Json, RefusedLine, Value
 from tocsin.normalize.lines import Object, address, epoch_ms, pick, read_json_lines, text
 
 __all__ = ["normalize", "read_events"]
@@ -30,13 +30,15 @@ _OTHER, _SUCCESS, _FAILURE, _FIRST_ERROR = 99, 1, 2, 400
 _PATHS = {
     "metadata.original_event_uid": "auditID",
     "api.request.uid": "auditID",
-    "api.service.name": "objectRef.resource",
+    "api.version": "objectRef.apiVersion",
     "http_request.user_agent": "userAgent",
     "actor.user.name": "user.username",
     "actor.user.uid": "user.uid",
     "api.response.error_message": "responseStatus.message",
     "api.response.error": "responseStatus.reason",
+    "metadata.log_level": "level",
 }
+_FORBIDDEN = "forbid"
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[Event | RefusedLine]:
@@ -58,22 +60,73 @@ def normalize(audit: Object) -> Event:
     if not isinstance(verb, str) or not verb:
         raise InvalidEvent("verb is missing: this is no Kubernetes audit event")
     stamp = audit.get("requestReceivedTimestamp") or audit.get("stageTimestamp")
-    code = pick(audit, "responseStatus.code")
+    resource = _resource(audit)
     values: dict[str, Value] = {
         "time": epoch_ms(stamp, "requestReceivedTimestamp"),
         "activity_id": _ACTIVITIES.get(verb, _OTHER),
         "severity_id": 1,
-        "status_id": _FAILURE if isinstance(code, int) and code >= _FIRST_ERROR else _SUCCESS,
         "metadata.log_name": "k8s-audit",
         "metadata.event_code": verb,
         "cloud.provider": "Kubernetes",
         "api.operation": verb,
         "unmapped.source": msgspec.json.encode(audit).decode(),
     }
-    text(values, "status_code", code)
+    text(values, "api.service.name", resource)
     for path, source in _PATHS.items():
         text(values, path, pick(audit, source))
+    text(values, "message", _message(audit, verb, resource))
+    _outcome(values, audit)
+    _object(values, audit, resource)
+    _groups(values, pick(audit, "user.groups"))
     addresses = audit.get("sourceIPs")
     if isinstance(addresses, list) and addresses:
         address(values, "src_endpoint", addresses[0])
+    else:  # what the API server does by itself
+        values["src_endpoint.svc_name"] = "kube-apiserver"
     return Event(_API_ACTIVITY, values)
+
+
+def _resource(audit: Object) -> str:
+    """What was asked for: `pods`, `pods/exec`; of what is no resource (`/healthz`) the path."""
+    resource, part = pick(audit, "objectRef.resource"), pick(audit, "objectRef.subresource")
+    if isinstance(resource, str) and resource:
+        return f"{resource}/{part}" if isinstance(part, str) and part else resource
+    return str(audit.get("requestURI") or "").partition("?")[0]
+
+
+def _message(audit: Object, verb: str, resource: str) -> str:
+    name, namespace = pick(audit, "objectRef.name"), pick(audit, "objectRef.namespace")
+    where = f" in {namespace}" if namespace else ""
+    whom = f" as {other}" if (other := pick(audit, "impersonatedUser.username")) else ""
+    return f"{pick(audit, 'user.username') or 'somebody'}{whom}: {verb} {resource}{f' {name}' if name else ''}{where}"
+
+
+def _outcome(values: dict[str, Value], audit: Object) -> None:
+    """How it ended; a request that has only been received has not ended."""
+    code = pick(audit, "responseStatus.code")
+    decision = pick(audit, "annotations")
+    forbidden = isinstance(decision, dict) and decision.get("authorization.k8s.io/decision") == _FORBIDDEN
+    if isinstance(decision, dict):
+        text(values, "status_detail", decision.get("authorization.k8s.io/reason"))
+    if isinstance(code, int):
+        values["api.response.code"] = code
+        text(values, "status_code", code)
+    if isinstance(code, int) or forbidden:
+        failed = forbidden or (isinstance(code, int) and code >= _FIRST_ERROR)
+        values["status_id"] = _FAILURE if failed else _SUCCESS
+
+
+def _object(values: dict[str, Value], audit: Object, resource: str) -> None:
+    reference = audit.get("objectRef")
+    if not isinstance(reference, dict):
+        return
+    parts = {"name": reference.get("name"), "namespace": reference.get("namespace"), "uid": reference.get("uid")}
+    named = {key: value for key, value in parts.items() if isinstance(value, str) and value}
+    if "name" in named or "uid" in named:
+        values["resources"] = msgspec.json.encode([{**named, "type": resource}]).decode()
+
+
+def _groups(values: dict[str, Value], groups: Json) -> None:
+    named = [{"name": group} for group in groups if isinstance(group, str)] if isinstance(groups, list) else []
+    if named:
+        values["actor.user.groups"] = msgspec.json.encode(named).decode()
