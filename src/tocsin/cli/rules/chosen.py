@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tocsin.cli.rules.in_force import in_force
 from tocsin.model.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tocsin.model.event import Event, RefusedLine
     from tocsin.model.rule import Rule
 
-__all__ = ["RAW_SOURCE", "chosen_rule", "events_in_files", "mapping_of", "stored_events"]
+__all__ = ["RAW_SOURCE", "ChosenRule", "chosen_rule", "events_in_files", "mapping_of", "stored_events"]
 
 RAW_SOURCE: Final = "raw"
 _EVENT_UID: Final = re.compile(r"[0-9a-f]{17}-[0-9a-f]{16}")
@@ -31,25 +32,30 @@ def mapping_of(source: str) -> Mapping | None:
     return RAW if source == RAW_SOURCE else None
 
 
-def chosen_rule(name: str, paths: list[Path], mapping: Mapping | None = None) -> Rule:
-    """The rule that a person means: its file, else its id, title or file name among these files and folders.
+class ChosenRule(NamedTuple):
+    """A rule, and what its file says if that lies in no folder."""
+
+    rule: Rule
+    text: str | None
+
+
+def chosen_rule(name: str, settings: Settings, paths: list[Path] | None, mapping: Mapping | None = None) -> ChosenRule:
+    """The rule that a person means: its file, else its id, title or file name among these, or among those in force.
 
     Raises:
         NotFound: there is none; or several, which are then named.
         InvalidRule: it cannot be used.
     """
-    from tocsin.detect.sigma.library import load
-
     named_file = Path(name).is_file()
-    library = load([Path(name)] if named_file else paths, mapping)
-    found = [rule for rule in library.rules if named_file or _means(name, rule)]
-    if not found and library.refused and named_file:
-        raise library.refused[0]
+    rules = in_force(settings, [Path(name)] if named_file else paths, mapping)
+    found = [rule for rule in rules.library.rules if named_file or _means(name, rule)]
+    if not found and rules.library.refused and named_file:
+        raise rules.library.refused[0]
     if not found:
         raise NotFound(f"there is no rule {name!r}: name its file, id, title or file name; see `tocsin rules list`")
     if len(found) > 1:
         raise NotFound(f"{name!r} is {len(found)} rules: name one of them, {', '.join(rule.id for rule in found[:5])}")
-    return found[0]
+    return ChosenRule(found[0], rules.texts.get(found[0].path))
 
 
 def _means(name: str, rule: Rule) -> bool:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from tocsin.cli.rules.given import PathsArgument, active_paths
+from tocsin.cli.rules.given import PathsArgument
+from tocsin.cli.rules.in_force import in_force
 from tocsin.cli.rules.seen import seen_rules
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 from tocsin.config import load_settings
@@ -52,7 +53,10 @@ def coverage(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     known = _known(attack, platform or [], fail_under, gaps=gaps)
     seen = seen_rules(settings, last)
     matches = None if seen is None else {rule: each.matches for rule, each in seen.items()}
-    found = coverage(_rules(paths or active_paths(settings)), known, platform or (), matches)
+    rules = in_force(settings, paths)
+    rules.say_refused()
+    every: list[Tagged] = [*rules.library.rules, *rules.library.correlations]
+    found = coverage(every, known, platform or (), matches)
     if navigator:
         layer = navigator_layer(found, f"Tocsin {settings.org}", _exact(platform or [], known))
         navigator.write_bytes(msgspec.json.format(msgspec.json.encode(layer)))
@@ -89,15 +93,6 @@ def _exact(platforms: list[str], known: dict[str, Technique] | None) -> list[str
 
     wanted = {platform.casefold() for platform in platforms}
     return [each for each in known_platforms(known or {}) if each.casefold() in wanted]
-
-
-def _rules(paths: list[Path]) -> list[Tagged]:
-    from tocsin.detect.sigma.library import load
-
-    library = load(paths)
-    for error in library.refused:
-        typer.echo(f"not used: {error}", err=True)
-    return [*library.rules, *library.correlations]
 
 
 def _print(found: Coverage, last: str, *, gaps: bool) -> None:

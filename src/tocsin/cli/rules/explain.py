@@ -9,7 +9,6 @@ import msgspec
 import typer
 
 from tocsin.cli.rules.chosen import RAW_SOURCE, chosen_rule, events_in_files, mapping_of, stored_events
-from tocsin.cli.rules.given import active_paths
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 from tocsin.config import load_settings
 from tocsin.model.errors import NotFound
@@ -39,18 +38,18 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say why a rule does or does not match an event: each term, the value seen, and what would have to differ."""
-    from tocsin.detect.quality.explain import distance, explain
+    from tocsin.detect.quality.explain import explain, rank
     from tocsin.detect.quality.selections import named_selections
 
     mapping = mapping_of(source)
-    meant = chosen_rule(rule, rules or active_paths(load_settings(config, data_dir=data_dir)), mapping)
+    meant, text = chosen_rule(rule, load_settings(config, data_dir=data_dir), rules, mapping)
     events = _events(event, source, config, data_dir)
-    selections = named_selections(meant, mapping)
+    selections = named_selections(meant, mapping, text)
     if every or len(events) == 1:
         for each in events:
             _print(explain(meant, each, selections), as_json)
         return
-    place, nearest = min(enumerate(events, 1), key=lambda item: distance(meant, item[1]))
+    place, nearest = min(enumerate(events, 1), key=lambda item: rank(meant, item[1]))
     typer.echo(f"event {place} of {len(events)}, the nearest to the rule; --all explains each", err=True)
     _print(explain(meant, nearest, selections), as_json)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -11,7 +12,8 @@ import typer
 
 from tocsin.cli.period import milliseconds
 from tocsin.cli.progress import progress
-from tocsin.cli.rules.given import PathsArgument, active_paths, usable_rules
+from tocsin.cli.rules.given import PathsArgument
+from tocsin.cli.rules.in_force import in_force
 from tocsin.cli.rules.seen import has_server, seen_rules
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 from tocsin.config import load_settings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tocsin.config import Settings
     from tocsin.detect.quality.arrival import Arrivals
     from tocsin.detect.quality.experience import Experience
+    from tocsin.detect.quality.lint.run import Complaint
     from tocsin.detect.quality.scorecard import Card, Seen
     from tocsin.model.rule import Rule
 
@@ -52,10 +55,11 @@ def scorecard(
 
     least = _least(fail_under)
     settings = load_settings(config, data_dir=data_dir)
-    chosen = paths or active_paths(settings)
-    rules = usable_rules(chosen)
-    seen = _seen(settings, rules, last)
-    found = cards(rules, dt.datetime.now(dt.UTC).date(), seen, lint_files(chosen))
+    chosen = in_force(settings, paths)
+    chosen.say_refused()
+    seen = _seen(settings, chosen.library.rules, last)
+    complaints = [*lint_files(chosen.paths), *_of_applied(chosen.texts)]
+    found = cards(chosen.library.rules, dt.datetime.now(dt.UTC).date(), seen, complaints, chosen.texts)
     if as_json:
         for card in found:
             typer.echo(msgspec.json.encode(card))
@@ -63,6 +67,12 @@ def scorecard(
         _print(found, last if seen is not None else "")
     if any(card.score < least for card in found):
         raise typer.Exit(1)
+
+
+def _of_applied(texts: dict[str, str]) -> list[Complaint]:
+    from tocsin.detect.quality.lint.run import lint_text
+
+    return [complaint for path, text in texts.items() for complaint in lint_text(Path(path), text)]
 
 
 def _least(said: str) -> int:

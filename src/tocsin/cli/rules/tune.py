@@ -9,7 +9,6 @@ import msgspec
 import typer
 
 from tocsin.cli.rules.chosen import chosen_rule, events_in_files, mapping_of
-from tocsin.cli.rules.given import active_paths
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 from tocsin.config import load_settings
 from tocsin.model.errors import BadInput, NotFound
@@ -46,14 +45,14 @@ def tune(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     from tocsin.detect.quality.tune import tune
 
     mapping = mapping_of(source)
-    meant = chosen_rule(rule, rules or active_paths(load_settings(config, data_dir=data_dir)), mapping)
+    meant, text = chosen_rule(rule, load_settings(config, data_dir=data_dir), rules, mapping)
     if true and not false:
         raise BadInput("--true says what must stay, but there is nothing to leave out: name files with --false")
     if false:
         unwanted, wanted = _read(false, source), _read(true or [], source)
     else:
         unwanted, wanted = _judged(existing_settings(config, data_dir), meant.id)
-    found = tune(meant, unwanted, wanted, mapping, most=most)
+    found = tune(meant, unwanted, wanted, mapping, text, most=most)
     if write:
         _write(found, write, Path(meant.path).stem)
     if as_json:

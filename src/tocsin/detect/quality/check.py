@@ -84,6 +84,9 @@ def _problems(document: Document, rule: Rule) -> Iterator[Problem]:
     if not _can_match(rule.condition, frozenset(impossible)):
         line = document.selections.get("condition", document.line)
         yield Problem(document.path, line, Severity.ERROR, "the rule can never match")
+    if mapping.unsourced:
+        line = document.keys.get("logsource", document.line)
+        yield Problem(document.path, line, Severity.WARNING, f"no source of this kind yet: {rule.logsource}")
     for name in mapping.unfilled:
         if name in document.fields:
             text = f"field {name} is not filled by any source of {rule.logsource} yet"

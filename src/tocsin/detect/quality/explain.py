@@ -15,14 +15,14 @@ import msgspec
 from tocsin.conditions.literal import passes
 from tocsin.detect.evaluate.naive import holds
 from tocsin.detect.evaluate.texts import keyword_texts, record_fields, texts
-from tocsin.detect.quality.flip import Fields, Flip, flips
+from tocsin.detect.quality.flip import Fields, Flip, distance, flips
 from tocsin.detect.quality.selections import Named
 from tocsin.model.condition import And, Condition, InRecord, Keyword, Leaf, Match, Not, Or, SameAs
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.model.schema import CLASSES
 
-__all__ = ["Explanation", "Kind", "Missing", "Seen", "Step", "distance", "explain"]
+__all__ = ["Explanation", "Kind", "Missing", "Seen", "Step", "explain", "rank"]
 
 _LONGEST: Final = 200  # characters of a value that are shown
 _MOST_SEEN: Final = 5
@@ -142,16 +142,12 @@ class _Judge:
     def _record(self, part: Condition) -> Fields | None:
         """The record that satisfies the part, or else the one that comes nearest to it."""
         records = [record_fields(record) for record in self._event.records]
-        return min(records, key=lambda record: _distance(flips(part, self._event, record)), default=None)
+        return min(records, key=lambda record: distance(part, self._event, record), default=None)
 
 
-def distance(rule: Rule, event: Event) -> float:
-    """How many terms an event is away from matching; more than any number for one of another class."""
-    return _distance(flips(rule.condition, event)) if event.class_uid in rule.class_uids else inf
-
-
-def _distance(fewest: tuple[Flip, ...] | None) -> float:
-    return inf if fewest is None else len(fewest)
+def rank(rule: Rule, event: Event) -> tuple[float, float]:
+    """How far an event is from matching, to be compared; one of another class is further than any other."""
+    return distance(rule.condition, event) if event.class_uid in rule.class_uids else (inf, inf)
 
 
 def _place(leaf: Leaf) -> str:

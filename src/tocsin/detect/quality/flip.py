@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from math import inf
 from typing import Final
 
 from tocsin.detect.evaluate.naive import holds
@@ -12,7 +13,7 @@ from tocsin.detect.evaluate.texts import record_fields, texts
 from tocsin.model.condition import And, Condition, InRecord, Keyword, Leaf, Match, Not, Or, Text, Wildcard
 from tocsin.model.event import Event
 
-__all__ = ["Fields", "Flip", "flips"]
+__all__ = ["Fields", "Flip", "distance", "flips"]
 
 Fields = dict[str, str]
 _COMPARED: Final = 300  # characters of a value that are held against a literal
@@ -41,6 +42,12 @@ def flips(condition: Condition, event: Event, record: Fields | None = None) -> t
     return found.flips if found else None
 
 
+def distance(condition: Condition, event: Event, record: Fields | None = None) -> tuple[float, float]:
+    """How far the event is from meeting it: how many terms, and how unlike their values are to what is asked."""
+    found = _Search(event).best(condition, wanted=True, record=record, key=-1)
+    return found.cost() if found else (inf, inf)
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """Terms to turn, and how unlike the values seen are to what is asked for: among equals, the likelier way."""
@@ -48,7 +55,7 @@ class _Way:
     flips: tuple[Flip, ...]
     unlike: float = 0.0
 
-    def cost(self) -> tuple[int, float]:
+    def cost(self) -> tuple[float, float]:
         return len(self.flips), self.unlike
 
 

@@ -85,9 +85,10 @@ def cards(
     today: dt.date,
     seen: Mapping[str, Seen] | None = None,
     complaints: Collection[Complaint] = (),
+    texts: Mapping[str, str] | None = None,
 ) -> list[Card]:
-    """A card for each rule, the worst first."""
-    history = _histories(rules)
+    """A card for each rule, the worst first; texts are what files say that lie in no folder, by path."""
+    history = _histories(rules, texts or {})
     made = [_card(rule, today, history[rule.id], (seen or {}).get(rule.id), complaints) for rule in rules]
     return sorted(made, key=lambda card: (card.score, card.title))
 
@@ -114,7 +115,10 @@ def _card(rule: Rule, today: dt.date, history: _History, seen: Seen | None, comp
 
 
 def _of_files(rule: Rule, today: dt.date, history: _History, complaints: Collection[Complaint]) -> Iterator[Reason]:
-    lacking = [kind for kind in ("fires", "misses") if not case_files(rule, kind)]
+    # Whoever applied a rule had its cases beside it; a server does not keep them.
+    lacking = (
+        [] if not Path(rule.path).exists() else [kind for kind in ("fires", "misses") if not case_files(rule, kind)]
+    )
     if len(lacking) > 1:
         yield Reason("untested", "it has no cases", 20)
     elif lacking:
@@ -175,16 +179,19 @@ def _false_rate(known: Experience) -> float | None:
     return known.false_positives / judged if judged else None
 
 
-def _histories(rules: Sequence[Rule]) -> dict[str, _History]:
+def _histories(rules: Sequence[Rule], given: Mapping[str, str]) -> dict[str, _History]:
     """What the files of rules say about their age, by rule id."""
-    texts = {(str(text.path), text.line): text for path in {rule.path for rule in rules} for text in _texts(path)}
+    texts = {
+        (str(text.path), text.line): text for path in {rule.path for rule in rules} for text in _texts(path, given)
+    }
     obsolete = {key: text.said("title") for text in texts.values() for key in _obsoletes(text)}
     return {rule.id: _History(_changed(texts.get((rule.path, rule.line))), obsolete.get(rule.id, "")) for rule in rules}
 
 
-def _texts(path: str) -> list[RuleText]:
+def _texts(path: str, given: Mapping[str, str]) -> list[RuleText]:
     try:
-        found = rule_texts(Path(path), Path(path).read_text("utf-8"))
+        said = given[path] if path in given else Path(path).read_text("utf-8")
+        found = rule_texts(Path(path), said)
         return [each for each in found if isinstance(each, RuleText)]
     except (OSError, ValueError):  # a rule that was loaded, but whose file has gone since
         return []

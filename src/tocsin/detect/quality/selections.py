@@ -25,14 +25,14 @@ class Named(msgspec.Struct, frozen=True):
     condition: Condition
 
 
-def named_selections(rule: Rule, mapping: Mapping | None = None) -> list[Named]:
-    """The selections of a rule, from the file it came from; none if that has changed or is gone.
+def named_selections(rule: Rule, mapping: Mapping | None = None, text: str | None = None) -> list[Named]:
+    """The selections of a rule, from what its file says; none if that has changed or is gone.
 
     The mapping is the one that the rule was loaded with, if not its log source's.
     """
     try:
-        text = Path(rule.path).read_text("utf-8")
-        document = next((each for each in documents(text, rule.path) if each.line == rule.line), None)
+        said = Path(rule.path).read_text("utf-8") if text is None else text
+        document = next((each for each in documents(said, rule.path) if each.line == rule.line), None)
     except (OSError, UnicodeDecodeError, InvalidRule):
         return []
     detection = document.content.get("detection") if document else None

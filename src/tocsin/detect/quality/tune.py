@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -45,16 +46,24 @@ class Tuning(msgspec.Struct, frozen=True):
 
 
 def tune(
-    rule: Rule, false: Sequence[Event], true: Sequence[Event], mapping: Mapping | None = None, *, most: int = 5
+    rule: Rule,
+    false: Sequence[Event],
+    true: Sequence[Event],
+    mapping: Mapping | None = None,
+    text: str | None = None,
+    *,
+    most: int = 5,
 ) -> Tuning:
     """Propose filters from events that the rule should not have found, and hold each against those that it should.
 
     Events that the rule does not match are left out. The mapping is the one that the rule was loaded with, if not its
-    log source's.
+    log source's; the text is what its file says, if that lies in no folder.
     """
+    said = Path(rule.path).read_text("utf-8") if text is None else text
     unwanted, wanted = _matched(rule, false), _matched(rule, true)
     proposals = propose([_about(event) for event in unwanted], [_about(event) for event in wanted], most=most)
-    trials = [_tried(rule, proposal, unwanted, wanted, mapping) for proposal in proposals]
+    bench = _Bench(rule, said, mapping, unwanted, wanted)
+    trials = [bench.tried(proposal) for proposal in proposals]
     return Tuning(
         rule.id,
         len(unwanted),
@@ -73,16 +82,23 @@ def _matched(rule: Rule, events: Sequence[Event]) -> list[Event]:
     return [event for event in events if any(True for _ in replay(engine, [event]))]
 
 
-def _tried(
-    rule: Rule, proposal: Proposal, unwanted: Sequence[Event], wanted: Sequence[Event], mapping: Mapping | None
-) -> Trial:
-    """Load the rule with the filter, as a server would, and run it."""
-    text = _filter(rule, proposal, mapping or find_mapping(rule.logsource))
-    library = Loader(mapping).load([Path(rule.path)], texts=[("proposed filter", text)])
-    filtered = next(each for each in library.rules if each.id == rule.id)
-    engine = Engine([filtered])
-    left, kept = (sum(1 for _ in replay(engine, events)) for events in (unwanted, wanted))
-    return Trial(proposal.expression, text, len(unwanted) - left, kept)
+@dataclass(frozen=True)
+class _Bench:
+    """A rule, and the events that its filters are tried on."""
+
+    rule: Rule
+    said: str
+    mapping: Mapping | None
+    unwanted: Sequence[Event]
+    wanted: Sequence[Event]
+
+    def tried(self, proposal: Proposal) -> Trial:
+        """Load the rule with the filter, as a server would, and run it."""
+        text = _filter(self.rule, proposal, self.mapping or find_mapping(self.rule.logsource))
+        library = Loader(self.mapping).load([], texts=[(self.rule.path, self.said), ("proposed filter", text)])
+        engine = Engine([next(each for each in library.rules if each.id == self.rule.id)])
+        left, kept = (sum(1 for _ in replay(engine, events)) for events in (self.unwanted, self.wanted))
+        return Trial(proposal.expression, text, len(self.unwanted) - left, kept)
 
 
 def _filter(rule: Rule, proposal: Proposal, mapping: Mapping) -> str:
