@@ -10,9 +10,12 @@ import msgspec
 import typer
 
 from tocsin.cli.events import Refusals, read_source
+from tocsin.cli.log_files import SOURCES_HELP
 from tocsin.cli.rules.given import active_paths, usable_rules
+from tocsin.cli.rules.running_raw import run_raw
 from tocsin.cli.settings import ConfigOption
 from tocsin.config import load_settings
+from tocsin.model.errors import BadInput
 from tocsin.model.event import Event, RefusedLine
 
 __all__ = ["add_to"]
@@ -23,13 +26,31 @@ def add_to(app: typer.Typer) -> None:
     app.command()(run)
 
 
+_RAW = "raw"
+_Rules = Annotated[list[Path] | None, typer.Option(help="Rules to run; the active ones if none is named.")]
+_Source = Annotated[str, typer.Option(help=f"{SOURCES_HELP} {_RAW}: JSON, in the rules' own terms.")]
+_Pipelines = Annotated[
+    list[Path] | None, typer.Option("--pipeline", help="pySigma pipeline (YAML) for the rules; with --source raw.")
+]
+
+
 def run(
     files: Annotated[list[Path], typer.Argument(help="Files of events; - is standard input.")],
-    rules: Annotated[list[Path] | None, typer.Option(help="Rules to run; the active ones if none is named.")] = None,
-    source: Annotated[str, typer.Option(help="Format of the files: auditd, cloudtrail, k8s-audit, ocsf.")] = "ocsf",
+    rules: _Rules = None,
+    source: _Source = "ocsf",
+    pipeline: _Pipelines = None,
     config: ConfigOption = None,
 ) -> None:
     """Run rules over files of events; prints each match as NDJSON. Exit code 1 if a line could not be read."""
+    if source == _RAW:
+        run_raw(rules, files, pipeline or (), config)
+        return
+    if pipeline:
+        raise BadInput("--pipeline is for --source raw: other events have fields of the schema")
+    _run_normalized(files, rules, source, config)
+
+
+def _run_normalized(files: list[Path], rules: list[Path] | None, source: str, config: Path | None) -> None:
     from tocsin.detect.evaluate.engine import Engine
     from tocsin.detect.history.replay import replay
 

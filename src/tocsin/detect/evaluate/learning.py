@@ -22,7 +22,7 @@ __all__ = ["ClassRules", "Knowledge"]
 
 # Learned anew when so many events have been seen; what comes first may not be what comes always.
 _LESSONS: Final = (64, 16_384, 1_048_576)
-_SAMPLE: Final = 2_048
+_SAMPLE: Final = 1_024
 _TIMED_ONE_IN: Final = 16
 
 
@@ -44,7 +44,7 @@ class ClassRules:
         self._rules, self._keys = rules, keys
         self.known: Final = known
         self._batches = 0
-        self._plan = self._planned()
+        self._plan: Plan | None = None
 
     def matches(self, frame: Frame) -> Iterator[tuple[Rule, Rows]]:
         """The rules that match some event of the frame, and the rows of these events."""
@@ -53,12 +53,13 @@ class ClassRules:
         if lessons < sum(self.known.seen >= lesson for lesson in _LESSONS):
             self._learn(frame)
         self._batches += 1
+        self._plan = self._plan or self._planned()
         yield from self._plan.matches(EventView(frame), timed=self._batches % _TIMED_ONE_IN == 0)
 
     def _planned(self) -> Plan:
         """A plan by what is known; a rule's keys are chosen once per lesson."""
         known, all_keys = self.known, self._keys.all
-        known.rates += map(guessed, all_keys[len(known.rates) :])
+        self._guess()
         for rule in self._rules:
             if id(rule) not in known.chosen:
                 known.chosen[id(rule)] = rule, tuple(clause.keys for clause in chosen(rule.needed, known.rates))
@@ -67,7 +68,12 @@ class ClassRules:
         known.sought = Sought({at: all_keys[at] for at in numbers}, known.sought.built if known.sought else {})
         return Plan(self._rules, of_rules, known.sought)
 
+    def _guess(self) -> None:
+        """Rates of keys that are new."""
+        self.known.rates += map(guessed, self._keys.all[len(self.known.rates) :])
+
     def _learn(self, frame: Frame) -> None:
+        self._guess()
         numbers = dict.fromkeys(key for rule in self._rules for key in keys_in(rule.needed))
         sample = _sample(frame)
         found = Sought({at: self._keys.all[at] for at in numbers}).find(EventView(sample))
@@ -76,7 +82,7 @@ class ClassRules:
             rate = (len(found.get(at, ())) + guessed(self._keys.all[at])) / (len(sample) + 1)
             self.known.rates[at] = (rate + self.known.rates[at]) / 2 if self.known.seen > _LESSONS[1] else rate
         self.known.chosen = {}
-        self._plan = self._planned()
+        self._plan = None
 
 
 def _sample(frame: Frame) -> Frame:

@@ -15,6 +15,7 @@ from tocsin.detect.evaluate.node import Node, compiled, every, parts_of
 from tocsin.detect.evaluate.scan import Found
 from tocsin.detect.evaluate.sought import Sought
 from tocsin.detect.evaluate.view import EventView
+from tocsin.model.condition import Match, Scope, leaves
 from tocsin.model.rule import Rule
 
 __all__ = ["Clauses", "CompiledRule", "Cost", "Plan", "compile_rule"]
@@ -44,6 +45,7 @@ class CompiledRule:
     rule: Rule
     parts: tuple[tuple[Node, frozenset[int] | None], ...]
     needed: Needed
+    looks_at: frozenset[Scope | None]  # None: wherever keywords are searched
     cost: Cost = field(default_factory=Cost)
     _left: dict[Clauses, Node | None] = field(default_factory=dict)
 
@@ -58,7 +60,8 @@ class CompiledRule:
 def compile_rule(rule: Rule, keys: Keys) -> CompiledRule:
     """The rule with its condition as nodes, and what it needs."""
     parts = tuple((compiled(part), keys.exact(part)) for part in parts_of(rule.condition))
-    return CompiledRule(rule, parts, keys.needed(rule.condition))
+    looks_at = frozenset(leaf.field.scope if isinstance(leaf, Match) else None for leaf in leaves(rule.condition))
+    return CompiledRule(rule, parts, keys.needed(rule.condition), looks_at)
 
 
 class Plan:
@@ -86,7 +89,7 @@ class Plan:
                     masks[clause] = _mask(clause, found, len(view.frame))
                 rows = rows[masks[clause][rows]]
             # In JSON that is not taken apart, keys are found too often.
-            if len(rows) and (left := rule.left(self._clauses[at] if view.exact else ())):
+            if len(rows) and (left := rule.left(self._clauses[at] if rule.looks_at.isdisjoint(view.vague) else ())):
                 rows = _judged(left, view, rows)
             rule.cost.judged += len(candidates[at])
             if timed:

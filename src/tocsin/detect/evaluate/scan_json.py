@@ -19,17 +19,19 @@ from tocsin.model.condition import fold
 
 __all__ = ["JsonScan", "json_run"]
 
-# What every spelling of a JSON string has as it is: no character that may be escaped, or that stands between values.
-_RUN: Final = re.compile(r"[ !#-+\-.0-9;-Z^-z|~]+")
+# What stands between values, and a text of an object or list may therefore hold unescaped.
+_BETWEEN: Final = re.compile(r'["{}\[\],:]')
 # A number may be spelled in many ways, so digits alone are no sign.
 _OF_NUMBERS: Final = re.compile(r"[-+.0-9eE]*")
-_MAY_ESCAPE_LETTERS: Final = b"\\u"
+# What need not be escaped, but may be; all else has one spelling.
+_NEEDLESS_ESCAPE: Final = re.compile(rb"\\(?:/|u[0-9a-f]{4})")
 
 
-def json_run(literal: str) -> str:
-    """The longest part of a text that is in all JSON that the text is in; empty if there is none."""
-    runs = [run for run in _RUN.findall(literal) if not _OF_NUMBERS.fullmatch(run)]
-    return max(runs, key=len, default="")
+def json_run(key: Key) -> str:
+    """The longest part of a key's literal that is in all JSON that it is in, as JSON has it; empty if there is none."""
+    runs = [key.literal] if key.field is None else _BETWEEN.split(key.literal)
+    longest = max((run for run in runs if not _OF_NUMBERS.fullmatch(run)), key=len, default="")
+    return msgspec.json.encode(longest)[1:-1].decode()
 
 
 class JsonScan:
@@ -42,7 +44,7 @@ class JsonScan:
     @cached_property
     def _scan(self) -> LiteralScan:
         """Built when there are originals to be scanned."""
-        runs = {at: json_run(key.literal) for at, key in self._keys.items() if key.look is not Look.NUMBER}
+        runs = {at: json_run(key) for at, key in self._keys.items() if key.look is not Look.NUMBER}
         self._any = [at for at in self._keys if not runs.get(at)]
         return LiteralScan((at, run, Look.CONTAINS) for at, run in runs.items() if run)
 
@@ -55,12 +57,12 @@ class JsonScan:
 
 def _plainly_spelled(originals: Column) -> Haystack:
     haystack = originals.haystack
-    if _MAY_ESCAPE_LETTERS not in haystack.text:
+    if not _NEEDLESS_ESCAPE.search(haystack.text):
         return haystack
     ends = haystack.offsets.tolist()
     folded = [haystack.text[start:end] for start, end in pairwise(ends)]
     spelled = [
-        _respelled(originals.text_at(at)) if _MAY_ESCAPE_LETTERS in text else text for at, text in enumerate(folded)
+        _respelled(originals.text_at(at)) if _NEEDLESS_ESCAPE.search(text) else text for at, text in enumerate(folded)
     ]
     return Haystack(b"".join(spelled), np.cumsum([0, *map(len, spelled)]))
 

@@ -71,7 +71,8 @@ class EventView(View):
         self.frame: Final = frame
         self.paths: Final = frozenset(frame.table.column_names)
         self.taken_out: Final = any(path.startswith(_TAKEN_OUT) for path in self.paths)
-        self.exact: Final = SOURCE not in self.paths  # no key must be looked for in JSON as it is
+        # What keys are looked for in JSON as it is, where they are found too often.
+        self.vague: Final = _vague(whole=SOURCE in self.paths, taken_out=self.taken_out)
         self._columns: dict[str, Column] = {}
         self._parsed: dict[str, Json] = {}
         self._searched: list[Cells] | None = None
@@ -153,3 +154,9 @@ class RecordView(View):
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _vague(*, whole: bool, taken_out: bool) -> frozenset[Scope | None]:
+    if not whole:
+        return frozenset()
+    return frozenset({None}) if taken_out else frozenset({None, Scope.SOURCE})

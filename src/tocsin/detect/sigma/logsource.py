@@ -5,13 +5,16 @@ from __future__ import annotations
 import enum
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tocsin.model.condition import Condition, Exists, Field, Match, Not, Or, Relation, Scope, Text, field_at
 from tocsin.model.rule import DEFAULT_GROUP_BY, LogSource
 from tocsin.model.schema import attribute
+
+if TYPE_CHECKING:
+    from sigma.rule import SigmaRule
 
 __all__ = ["RAW", "Mapping", "Others", "find_mapping", "mappings"]
 
@@ -43,6 +46,10 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     others: Others = Others.ATTRIBUTE
     group_by: tuple[str, ...] = DEFAULT_GROUP_BY
     unsourced: bool = False
+
+    def prepared(self, rule: SigmaRule) -> SigmaRule:
+        """The rule as its fields are to be resolved; see `pipeline`."""
+        return rule
 
     def fits(self, source: LogSource) -> bool:
         """Does a rule for that log source mean this one?"""

@@ -34,7 +34,7 @@ def load_rule(
 def _rule(document: Document, given: logsource.Mapping | None, placeholders: Placeholders) -> Rule:
     content = checked_content(document)
     additions = additions_of(document.content)
-    sigma = SigmaRule.from_dict(content)
+    sigma = (given or logsource.RAW).prepared(SigmaRule.from_dict(content))
     source = LogSource(sigma.logsource.product or "", sigma.logsource.category or "", sigma.logsource.service or "")
     mapping = given or logsource.find_mapping(source)
     return Rule(

@@ -1,0 +1,164 @@
+"""Rules over files of JSON events as they stand, on all cores: blocks of lines out, matches back in order."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import multiprocessing
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import nullcontext
+from io import BufferedReader, RawIOBase
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+import msgspec
+
+from tocsin.detect.evaluate.raw import Judged, RawRules
+from tocsin.model.errors import BadInput
+from tocsin.model.event import RefusedLine
+from tocsin.model.rule import Rule
+
+__all__ = ["Block", "Outcome", "blocks", "run"]
+
+_GZIP: Final = b"\x1f\x8b"
+_LINES: Final = 8_192
+_WORTH_A_POOL_BYTES: Final = 8 << 20
+_TO_LEARN_FROM: Final = 3  # blocks
+_AHEAD: Final = 3  # blocks per process that wait to be judged
+_encode = msgspec.json.Encoder().encode
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Some lines of a file; the first of them is line `first` of it, counted from 1."""
+
+    path: str
+    first: int
+    lines: list[bytes]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a block: matches as NDJSON, and the lines that are no events, numbered as in the file."""
+
+    path: str
+    events: int
+    hits: dict[str, int]  # by rule id
+    output: bytes
+    refused: list[RefusedLine]
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """A file's lines, packed or not, a block at a time; of a JSON array its items. - is standard input.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    try:
+        with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
+            first = 1
+            lines = _items(path, _opened(file))
+            while some := list(islice(lines, _LINES)):
+                yield Block(str(path), first, some)
+                first += len(some)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise BadInput(f"{path}: not whole as a gzip file: {error}") from error
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from error
+
+
+def _opened(file: BinaryIO) -> BinaryIO:
+    buffered = file if isinstance(file, BufferedReader) else BufferedReader(cast("RawIOBase", file))
+    packed = buffered.peek(len(_GZIP)).startswith(_GZIP)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=buffered) if packed else buffered)
+
+
+def _items(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """The lines; the items if the first line begins an array."""
+    for line in file:
+        if line.strip():
+            if line.lstrip().startswith(b"["):
+                yield from _array(path, line + file.read())
+            else:
+                yield line
+                yield from file
+            return
+        yield line
+
+
+def _array(path: Path, text: bytes) -> Iterator[bytes]:
+    try:
+        items = msgspec.json.decode(text, type=list[msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise BadInput(f"{path}: not whole as a JSON array: {error}") from error
+    for item in items:
+        spread = bytes(item)
+        yield msgspec.json.format(spread, indent=-1) if b"\n" in spread else spread
+
+
+def run(rules: Iterable[Rule], paths: Sequence[Path], processes: int = 0) -> Iterator[Outcome]:
+    """What becomes of all blocks, in order; on as many processes as there are cores, if none is said.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    judge = _Judge(rules)
+    source = (block for path in paths for block in blocks(path))
+    workers = processes or (len(os.sched_getaffinity(0)) if _is_much(paths) else 1)
+    # Rules are many and stay: the garbage collector need not look through them again and again.
+    gc.freeze()
+    # What the first blocks teach about the events, every process that is forked afterwards knows.
+    yield from map(judge, islice(source, _TO_LEARN_FROM))
+    gc.freeze()
+    yield from map(judge, source) if workers == 1 else _in_pool(judge, source, workers)
+
+
+def _is_much(paths: Sequence[Path]) -> bool:
+    """Is it worth starting processes? Of standard input nobody knows."""
+    return any(not path.is_file() for path in paths) or sum(p.stat().st_size for p in paths) > _WORTH_A_POOL_BYTES
+
+
+_in_child: Callable[[Block], Outcome]
+
+
+def _in_pool(judge: _Judge, source: Iterator[Block], workers: int) -> Iterator[Outcome]:
+    global _in_child  # noqa: PLW0603 - forked processes inherit the compiled rules through it
+    _in_child = judge
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        waiting: list[Future[Outcome]] = [pool.submit(_judged, block) for block in islice(source, workers * _AHEAD)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(_judged, block) for block in islice(source, 1)]
+
+
+def _judged(block: Block) -> Outcome:
+    return _in_child(block)
+
+
+class _Judge:
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = RawRules(rules)
+        self._said = {rule.id: _encode({"rule": _about(rule)})[:-1] for rule in self._rules.rules}
+
+    def __call__(self, block: Block) -> Outcome:
+        judged = self._rules.judge(block.lines)
+        hits: dict[str, int] = {}
+        for _, rule in judged.matches:
+            hits[rule.id] = hits.get(rule.id, 0) + 1
+        refused = [RefusedLine(block.first + each.line, each.reason, b"") for each in judged.refused]
+        return Outcome(block.path, judged.events, hits, self._output(block, judged), refused)
+
+    def _output(self, block: Block, judged: Judged) -> bytes:
+        file = _encode(block.path)
+        return b"".join(
+            b'%b,"file":%b,"line":%d,"event":%b}\n'
+            % (self._said[rule.id], file, block.first + at, block.lines[at].strip())
+            for at, rule in judged.matches
+        )
+
+
+def _about(rule: Rule) -> dict[str, object]:
+    return {"id": rule.id, "title": rule.title, "level": rule.level, "tags": rule.tags}
