@@ -1,4 +1,4 @@
-"""What a call of AWS is: class, activity, and where it names whom it is about; from content/mappings/cloudtrail.toml."""
+"""What a call of AWS is: class, activity, and where it names whom it is about; see content/mappings/cloudtrail.toml."""
 
 from __future__ import annotations
 
