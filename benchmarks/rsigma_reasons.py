@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import combinations
 from typing import Final
 
 from tocsin.detect.evaluate.naive import holds
@@ -41,13 +42,20 @@ Case = tuple[Condition, dict[str, Json]]
 
 
 def reason_for(rule: Rule, source: dict[str, Json], *, only_ours: bool) -> str:
-    """The first reason that explains why only one of the two found it."""
-    for reason, change in _REASONS.items():
-        condition, changed = change((rule.condition, source))
-        event = Event(0, {"time": 1, "unmapped.source": json.dumps(changed, ensure_ascii=False)})
-        if holds(condition, event) != only_ours:
-            return reason
+    """The first reason, or two together, that explain why only one of the two found it."""
+    for count in (1, 2):
+        for reasons in combinations(_REASONS, count):
+            case: Case = (rule.condition, source)
+            for reason in reasons:
+                case = _REASONS[reason](case)
+            if _holds(case) != only_ours:
+                return "; and ".join(reasons)
     return UNEXPLAINED
+
+
+def _holds(case: Case) -> bool:
+    condition, source = case
+    return holds(condition, Event(0, {"time": 1, "unmapped.source": json.dumps(source, ensure_ascii=False)}))
 
 
 def _in_event(change: Callable[[Json], Json]) -> Callable[[Case], Case]:
@@ -72,7 +80,7 @@ def _empty_list(value: Json) -> Json:
 
 
 def _letters(value: Json) -> Json:
-    return value.replace("\u017f", _OTHER).replace("\u212a", _OTHER) if isinstance(value, str) else value
+    return value.replace("\u017f", _OTHER) if isinstance(value, str) else value
 
 
 def _in_rule(change: Callable[[Leaf], Condition]) -> Callable[[Case], Case]:
@@ -182,7 +190,7 @@ def _wildcard_over_lines(case: Case) -> Case:
 _REASONS: Final[dict[str, Callable[[Case], Case]]] = {
     "an object at a field is its JSON, for rsigma it passes no test": _objects,
     "an empty list is null, for rsigma it is not": _in_event(_empty_list),
-    "long s and Kelvin sign differ from s and k in case only, for rsigma they are others": _in_event(_letters),
+    "long s differs from s in case only, for rsigma it is another letter": _in_event(_letters),
     "'|all' over keywords: rsigma never finds them": _in_rule(_keyword_under_all),
     "a number as keyword is found within texts, by rsigma not": _in_rule(_number_keyword),
     "windash stands for five dashes, in rsigma only where the rule writes a hyphen": _in_rule(_windash),
