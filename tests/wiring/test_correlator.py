@@ -16,7 +16,7 @@ from tocsin.state.tables import alert, alert_event, org, window_match, window_to
 from tocsin.stream import Runner
 from tocsin.wiring.correlator import Correlator
 from tocsin.wiring.detector import Judged, judged
-from tocsin.wiring.intel import Listed
+from tocsin.wiring.listed import Listed
 from tocsin.wiring.names import DETECTOR
 from tocsin.wiring.rules import LiveRules
 from tocsin.wiring.verdict import keep

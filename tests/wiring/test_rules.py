@@ -25,7 +25,7 @@ from tocsin.state.life.tags import assign, tag_agent
 from tocsin.state.life.versions import Applied, add_version
 from tocsin.state.tables import alert, org, outbox
 from tocsin.wiring.detector import judged
-from tocsin.wiring.intel import Listed
+from tocsin.wiring.listed import Listed
 from tocsin.wiring.rules import LiveRules
 from tocsin.wiring.verdict import keep
 

@@ -21,7 +21,7 @@ from tocsin.ports import Clock, EventLog, Notifier
 from tocsin.stream import Runner
 from tocsin.wiring.correlating import Noted, Noting, correlating
 from tocsin.wiring.correlator import correlator_part
-from tocsin.wiring.intel import Listed
+from tocsin.wiring.listed import Listed
 from tocsin.wiring.names import DETECTOR
 from tocsin.wiring.part import Part, refuse_to_state
 from tocsin.wiring.rules import LiveRules, RuleSet

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Final
 
@@ -16,11 +16,10 @@ from tocsin import metrics
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.alert.record import record
 from tocsin.alert.silence import Silence
-from tocsin.columnar.frame import Frame
 from tocsin.config import Settings
 from tocsin.detect.evaluate.naive import holds
 from tocsin.detect.history.scan import Period
-from tocsin.intel.feeds import FeedRow, all_feeds, claim_due, one, rows_of_feed
+from tocsin.intel.feeds import all_feeds, claim_due, one, rows_of_feed
 from tocsin.intel.history import findings_in, new_rows
 from tocsin.intel.hunts import Hunt, advance, claim_hunt, hunts_of, postpone
 from tocsin.intel.index import FeedIndex
@@ -28,7 +27,6 @@ from tocsin.intel.match import Matcher
 from tocsin.intel.update import update
 from tocsin.model.errors import NotFound, TryLater
 from tocsin.model.event import flatten
-from tocsin.model.finding import Finding
 from tocsin.ports import Clock, EventLog, Piece
 from tocsin.state.engine import reading
 from tocsin.state.life.suppressions import listed as suppressions
@@ -36,7 +34,7 @@ from tocsin.state.tables import EVERY_ORG, org
 from tocsin.wiring.history import History
 from tocsin.wiring.part import Part
 
-__all__ = ["Hunter", "Listed", "feed_client", "intel_parts"]
+__all__ = ["Hunter", "feed_client", "intel_parts"]
 
 _log = structlog.get_logger(__name__)
 _LOOK_S: Final = 0.5
@@ -50,50 +48,6 @@ _AGAIN_MS: Final = 60_000
 def feed_client() -> httpx.Client:
     """The client that feeds are fetched with."""
     return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, max_redirects=5)
-
-
-class Listed:
-    """What all feeds list, as the detector matches it; swapped whole when a feed changes."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        """Load everything, so that no event is judged without."""
-        self._engine = engine
-        self._known: dict[tuple[str, str], tuple[FeedRow, FeedIndex]] = {}
-        self._matcher = Matcher([])
-        self.refresh()
-
-    def findings(self, frames: Mapping[int, Frame]) -> list[Finding]:
-        """What of the events is listed."""
-        return self._matcher.findings(frames)
-
-    def run(self, stop: threading.Event) -> None:
-        """Look for changes until told to stop."""
-        while not stop.wait(_LOOK_S):
-            try:
-                self.refresh()
-            except sa.exc.OperationalError as error:
-                _log.warning("feeds cannot be looked at", reason=str(error.orig))
-
-    def refresh(self) -> None:
-        """Load the feeds that have changed, and forget those that are gone."""
-        with reading(self._engine) as connection:
-            feeds = {(feed.org, feed.name): feed for feed in all_feeds(connection) if not feed.warns and feed.version}
-            changed = {key for key, feed in feeds.items() if key not in self._known or self._known[key][0] != feed}
-            if not changed and feeds.keys() == self._known.keys():
-                return
-            self._known = {key: self._index(connection, feed) for key, feed in feeds.items()}
-        # One assignment: a batch is judged by the old set or by the new one.
-        self._matcher = Matcher(index for _, index in self._known.values())
-        for feed, index in self._known.values():
-            metrics.INDICATORS.labels(feed.name).set(len(index))
-        _log.info("indicators loaded", feeds=len(self._known), indicators=len(self._matcher))
-
-    def _index(self, connection: sa.Connection, feed: FeedRow) -> tuple[FeedRow, FeedIndex]:
-        known = self._known.get((feed.org, feed.name))
-        if known is None or known[0].version != feed.version:
-            return feed, FeedIndex(feed.matched, rows_of_feed(connection, feed))
-        # Read again without a change: only how old it is has changed.
-        return feed, known[1].of_feed(feed.matched)
 
 
 class Hunter:

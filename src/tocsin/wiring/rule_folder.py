@@ -8,13 +8,13 @@ import msgspec
 import sqlalchemy as sa
 
 from tocsin.config import Settings
-from tocsin.detect.life.plan import Change, changes, problems, read_folder, texts_of
+from tocsin.detect.life.plan import Change, changes, problems, read_folder
 from tocsin.detect.quality.check import Severity, check
 from tocsin.detect.sigma.library import ruleset_folder
 from tocsin.model.errors import InvalidRule, NotFound, WrongState
 from tocsin.state.engine import reading
 from tocsin.state.life.changes import note_change
-from tocsin.state.life.versions import Applied, Version, add_version, current, history
+from tocsin.state.life.versions import Applied, Version, add_version, current, history, texts_of
 
 __all__ = ["Plan", "apply", "plan", "roll_back"]
 

@@ -10,7 +10,6 @@ import msgspec
 import sqlalchemy as sa
 
 from tocsin.detect.life.placement import OrgRules
-from tocsin.detect.life.plan import texts_of
 from tocsin.detect.sigma.library import Library, Loader, rule_files, ruleset_folder
 from tocsin.model.correlation import Correlation
 from tocsin.model.life import State
@@ -19,7 +18,7 @@ from tocsin.state.life.changes import change_numbers
 from tocsin.state.life.states import Given, all_states
 from tocsin.state.life.suppressions import Suppression, listed
 from tocsin.state.life.tags import all_tags, assignments
-from tocsin.state.life.versions import Version, current
+from tocsin.state.life.versions import Version, current, texts_of
 from tocsin.state.tables import org
 
 __all__ = ["RuleBooks", "Said", "Stamp", "read_said"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,9 @@ from tocsin.detect.sigma.document import documents
 from tocsin.detect.sigma.library import load, rule_files
 from tocsin.detect.sigma.reading import document_id
 from tocsin.model.errors import InvalidRule
-from tocsin.state.life.versions import Applied, Version
+from tocsin.state.life.versions import Applied, Version, texts_of
 
-__all__ = ["Change", "changes", "problems", "read_folder", "texts_of"]
+__all__ = ["Change", "changes", "problems", "read_folder"]
 
 # At the start of a line, and nowhere else, this ends a YAML document, even within a block of text (YAML 1.2, 9.1.2).
 _BETWEEN: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
@@ -111,12 +111,3 @@ def _cases(folder: Path) -> tuple[list[Problem], int]:
         Problem(each.rule.path, each.rule.line, Severity.ERROR, f"{each.case}: {each.problem}") for each in wrong
     ]
     return failing, len(rules) - len(tested)
-
-
-def texts_of(versions: Iterable[Version]) -> Iterator[tuple[str, str]]:
-    """What was applied, as the files that it came from."""
-    files: dict[str, list[str]] = {}
-    for version in versions:
-        files.setdefault(f"{version.ruleset}/{version.path}", []).append(version.content)
-    for name, contents in files.items():
-        yield name, "---\n".join(contents)

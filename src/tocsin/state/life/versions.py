@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from tocsin.model.errors import NotFound
 from tocsin.state.tables import rule_version
 
-__all__ = ["Applied", "Version", "add_version", "current", "digest_of", "history", "orgs_with_rules"]
+__all__ = ["Applied", "Version", "add_version", "current", "digest_of", "history", "texts_of"]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -95,6 +95,10 @@ def _last_versions(connection: sa.Connection, org: str, rule_ids: Iterable[str])
     return {row.rule_id: row.version for row in rows if row.rule_id in wanted}
 
 
-def orgs_with_rules(connection: sa.Connection) -> list[str]:
-    """The orgs that have applied rules of their own."""
-    return list(connection.scalars(sa.select(rule_version.c.org).distinct().order_by(rule_version.c.org)))
+def texts_of(versions: Iterable[Version]) -> Iterator[tuple[str, str]]:
+    """What was applied, as the files that it came from."""
+    files: dict[str, list[str]] = {}
+    for version in versions:
+        files.setdefault(f"{version.ruleset}/{version.path}", []).append(version.content)
+    for name, contents in files.items():
+        yield name, "---\n".join(contents)
