@@ -44,9 +44,8 @@ def in_force(settings: Settings, paths: list[Path] | None, mapping: Mapping | No
 
 
 def _applied(settings: Settings) -> Iterator[tuple[str, str]]:
-    from tocsin.detect.life.plan import texts_of
     from tocsin.state.engine import reading
-    from tocsin.state.life.versions import current
+    from tocsin.state.life.versions import current, texts_of
     from tocsin.wiring.clock import SystemClock
     from tocsin.wiring.first_start import open_server_state
 
