@@ -135,7 +135,7 @@ CASES: dict[str, tuple[str, str]] = {
     "missing-references": (r(without="references"), c()),
     "missing-falsepositives": (r(without="falsepositives"), c()),
     "missing-tags": (r(without="tags"), c()),
-    "empty-key": (r("description:"), r("own_key:")),
+    "empty-key": (r("description: ''"), r("own_key: ''")),
     "wrong-type": (r("references: https://example.org"), r("references: [https://example.org]")),
     "duplicate-key": (d("Image: a\nImage: b"), d("Image: a\nimage: b")),
     "key-case": (r("Level: high", without="level"), r("level: high")),
@@ -162,7 +162,7 @@ CASES: dict[str, tuple[str, str]] = {
         r("status: deprecated\nrelated:\n    - id: 5d4c5a3e-6b1d-4b0f-9a7e-2c8f3e1d0a19\n      type: obsolete"),
     ),
     "duplicate-item": (r("tags:\n    - attack.execution\n    - attack.execution"), r()),
-    "too-short": (r("falsepositives:\n    - '?'"), r("falsepositives:\n    - No")),
+    "too-short": (r("falsepositives:\n    - '?'"), r("falsepositives:\n    - Na")),
     "generate-not-boolean": (cb(f"{_GOOD_BODY}\ngenerate: often"), cb(f"{_GOOD_BODY}\ngenerate: true")),
     "yaml-line-ends": (r().replace("\n", "\r\n"), r()),
     # tags
@@ -215,6 +215,10 @@ CASES: dict[str, tuple[str, str]] = {
     "regex-flag-alone": (d("Image|i: /a"), d("Image|re|i: /a")),
     "all-of-one": (d("Image|contains|all: /a"), d("Image|contains|all:\n    - /a\n    - /b")),
     "all-equal": (d("Image|all:\n    - /a\n    - /b"), d("Image|contains|all:\n    - /a\n    - /b")),
+    "windash-with-all": (
+        d("CommandLine|windash|contains|all:\n    - -a\n    - -b"),
+        d("CommandLine|windash|contains:\n    - -a\n    - -b"),
+    ),
     "base64offset-alone": (d("CommandLine|base64offset: curl"), d("CommandLine|base64offset|contains: curl")),
     "encoding-order": (d("CommandLine|contains|base64offset: curl"), d("CommandLine|base64offset|contains: curl")),
     "utf16-alone": (d("CommandLine|wide: curl"), d("CommandLine|wide|base64offset|contains: curl")),

@@ -15,6 +15,7 @@ from tocsin.detect.quality.lint.catalogue import LINTS
 from tocsin.detect.quality.lint.registry import Level
 from tocsin.detect.quality.lint.run import Complaint, lint_files, lint_text, mended, mended_file
 from tocsin.detect.sigma.document import documents
+from tocsin.detect.sigma.library import Loader
 from tocsin.detect.sigma.logsource import RAW
 from tocsin.detect.sigma.rule import load_rule
 from tocsin.model.errors import InvalidRule
@@ -226,3 +227,17 @@ def test_errors_are_not_louder_than_the_engine() -> None:
         except InvalidRule as error:
             refused.append(f"{name}: {error}")
     assert refused == []
+
+
+# Alone, a correlation lacks the rules that it names, and placeholders their values.
+_OF_OTHERS = ("is not among the rules", "has no value; a document with `vars`")
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_what_the_engine_refuses_is_an_error(name: str) -> None:
+    """If the engine cannot use a document, the linter says so as an error, with or without a lint of just that name."""
+    for text in CASES[name]:
+        refused = [error.reason for error in Loader().load([], texts=[("x.yml", text)]).refused]
+        own = [reason for reason in refused if not any(other in reason for other in _OF_OTHERS)]
+        if own:
+            assert any(each.level is Level.ERROR for each in _said(text)), own

@@ -159,7 +159,7 @@ def _number(node: yaml.Node) -> float | None:
         return None
 
 
-@lint("unknown-correlation-key", Level.WARNING, "A correlation has a key that means nothing.", CORRELATIONS, fixes=True)
+@lint("unknown-correlation-key", Level.ERROR, "A correlation has a key that means nothing.", CORRELATIONS, fixes=True)
 def unknown_correlation_key(rule: RuleText) -> Iterator[Issue]:
     for key, _ in entries(rule.body):
         if key.value not in _KEYS:
@@ -179,7 +179,7 @@ def correlation_level(rule: RuleText) -> Iterator[Issue]:
             yield at(key, f"{key.value} belongs beside correlation, not into it")
 
 
-@lint("duplicate-correlated-rule", Level.WARNING, "A correlation names the same rule twice.", CORRELATIONS)
+@lint("duplicate-correlated-rule", Level.ERROR, "A correlation names the same rule twice.", CORRELATIONS)
 def duplicate_correlated_rule(rule: RuleText) -> Iterator[Issue]:
     seen: set[str] = set()
     for node in scalars(rule.parts.get("rules")):

@@ -98,7 +98,7 @@ def condition_syntax(rule: RuleText) -> Iterator[Issue]:
             yield at(node, f"the condition cannot be read: {reading.error}")
 
 
-@lint("condition-case", Level.WARNING, "An operator of the condition is written in capitals.", DETECTIONS, fixes=True)
+@lint("condition-case", Level.ERROR, "An operator of the condition is written in capitals.", DETECTIONS, fixes=True)
 def condition_case(rule: RuleText) -> Iterator[Issue]:
     for node, reading in _readings(rule):
         shift = node.start_mark.index + (1 if node.style in {"'", '"'} else 0)

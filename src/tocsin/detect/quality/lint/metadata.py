@@ -44,6 +44,7 @@ _MAPS: Final = ("logsource", "detection", "correlation", "filter")
 _DATES: Final = ("date", "modified")
 _OTHER: Final = ("generate", "tocsin", "action", "regression_tests_path", "simulation")
 KNOWN_KEYS: Final = frozenset({*_TEXTS, *_LISTS, *_MAPS, *_DATES, *_OTHER})
+_NAMED_IF_MISSING: Final = ("title", *_MAPS)
 _LONGEST: Final = {"title": 256, "name": 256, "taxonomy": 256, "description": 65_535}
 _DATE: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _NEARLY_DATE: Final = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", re.ASCII)
@@ -92,18 +93,18 @@ _recommended("falsepositives", Level.INFO, RULES, "they say what else it finds; 
 _recommended("tags", Level.INFO, RULES, "ATT&CK coverage is counted by them")
 
 
-@lint("empty-key", Level.WARNING, "A key stands there without a value.")
+@lint("empty-key", Level.WARNING, "A key has an empty text or list as its value.")
 def empty_key(rule: RuleText) -> Iterator[Issue]:
     for name, (key, value) in rule.keys.items():
-        if name in KNOWN_KEYS and (not valued(value) or value.value in ("", [])) and name != "title":
-            yield at(key, f"{name} has no value")
+        if name in KNOWN_KEYS and value.value in ("", []) and valued(value) and name != "title":
+            yield at(key, f"{name} is empty")
 
 
 @lint("wrong-type", Level.ERROR, "A key's value is of the wrong kind: a list where a text should be, or the like.")
 def wrong_type(rule: RuleText) -> Iterator[Issue]:
     for name, (key, value) in rule.keys.items():
         wanted = _wanted(name)
-        if wanted and valued(value) and type_of(value) not in wanted:
+        if wanted and type_of(value) not in wanted and (valued(value) or name not in _NAMED_IF_MISSING):
             yield at(key, f"{name} must be {_words(wanted[0])}, not {_words(type_of(value))}")
     for name in ("references", "tags", "falsepositives", "fields", "scope"):
         for member in rule.list_of(name):

@@ -245,7 +245,7 @@ def yaml_number(rule: RuleText) -> Iterator[Issue]:
             )
 
 
-@lint("yaml-date", Level.WARNING, "YAML reads a plain value as a date.", DETECTIONS, fixes=True)
+@lint("yaml-date", Level.ERROR, "YAML reads a plain value as a date.", DETECTIONS, fixes=True)
 def yaml_date(rule: RuleText) -> Iterator[Issue]:
     for value in _plain_values(rule):
         if type_of(value) == "timestamp":

@@ -111,6 +111,13 @@ def all_equal(rule: RuleText) -> Iterator[Issue]:
             yield at(item.key, f"{item.field} cannot equal all of these at once; |contains|all was likely meant")
 
 
+@lint("windash-with-all", Level.INFO, "`|windash` with `|all`: some tools ask for every form at once.", DETECTIONS)
+def windash_with_all(rule: RuleText) -> Iterator[Issue]:
+    for item in rule.items:
+        if item.modified_by("windash") and item.modified_by("all"):
+            yield at(item.key, "with |all, some tools want every dash and slash at once; a selection per value is safe")
+
+
 @lint(
     "base64offset-alone",
     Level.WARNING,
@@ -127,7 +134,7 @@ def base64offset_alone(rule: RuleText) -> Iterator[Issue]:
 
 @lint(
     "encoding-order",
-    Level.WARNING,
+    Level.ERROR,
     "A value is encoded after its wildcards were added: modifiers apply in order.",
     DETECTIONS,
     fixes=True,
@@ -213,7 +220,7 @@ def regex_invalid(rule: RuleText) -> Iterator[Issue]:
             yield at(value, f"the regular expression cannot be read: {why}")
 
 
-@lint("regex-unsupported", Level.WARNING, "A regular expression needs what RE2 lacks, such as look-around.", DETECTIONS)
+@lint("regex-unsupported", Level.ERROR, "A regular expression needs what RE2 lacks, such as look-around.", DETECTIONS)
 def regex_unsupported(rule: RuleText) -> Iterator[Issue]:
     for _, value in _regexes(rule):
         if not _compiles(value.value) and not _python_error(value.value):
