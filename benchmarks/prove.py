@@ -23,6 +23,7 @@ BENCHMARKS = {
     "rsigma-differences": ["benchmarks/rsigma_agreement.py"],
     "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],
     "ingest": ["benchmarks/ingest.py", "--seconds", "30", "--rate", "30000", "--rules", *LINUX_RULES],
+    "intel": ["benchmarks/intel.py", "--rules", *LINUX_RULES],
 }
 PROOFS = {
     "kill": (["-m", "pytest", "-q", "tests/e2e/test_kill.py"], {"TOCSIN_KILL_ROUNDS": "100"}),

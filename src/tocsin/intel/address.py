@@ -12,7 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FULL", "IPV4_BITS", "Numbers", "network", "network_text", "packed", "prefix_keys", "reserved"]
+__all__ = [
+    "FULL",
+    "IPV4_BITS",
+    "Numbers",
+    "ipv4_numbers",
+    "network",
+    "network_text",
+    "numbers",
+    "packed",
+    "prefix_keys",
+    "prefix_keys_of",
+    "reserved",
+]
 
 Numbers = npt.NDArray[np.uint64]
 
@@ -21,6 +33,7 @@ IPV4_BITS = 96  # prefix length of all that is IPv4
 _MAPPED = bytes(10) + b"\xff\xff"
 # Drawn once per process: whoever writes a feed or makes traffic cannot aim at collisions.
 _SEED = np.frombuffer(np.random.default_rng().bytes(8), np.uint64)[0]
+_inet_pton, _INET = socket.inet_pton, socket.AF_INET
 _ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -67,6 +80,16 @@ def numbers(addresses: Sequence[bytes]) -> tuple[Numbers, Numbers]:
     halves = np.frombuffer(b"".join(addresses) or bytes(16), ">u8").astype(np.uint64).reshape(-1, 2)
     halves = halves[: len(addresses)]
     return halves[:, 0], halves[:, 1]
+
+
+def ipv4_numbers(texts: Sequence[str]) -> tuple[Numbers, Numbers] | None:
+    """The halves of addresses that are all IPv4, in a fraction of the time that others take; None if one is not."""
+    try:
+        addresses = b"".join([_inet_pton(_INET, text) for text in texts])
+    except (OSError, ValueError):
+        return None
+    lower = np.frombuffer(addresses, ">u4").astype(np.uint64) | np.uint64(0xFFFF << 32)
+    return np.zeros(len(texts), np.uint64), lower
 
 
 def prefix_keys(addresses: Sequence[bytes], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
+from tocsin.intel.indicator import Kind
 from tocsin.model.schema import CLASSES, EventClass
 
-__all__ = ["WATCHED", "Holds", "Watch"]
+__all__ = ["NAMED", "WATCHED", "Holds", "Watch"]
 
 
 class Holds(enum.Enum):
@@ -22,6 +23,19 @@ class Holds(enum.Enum):
     HASHES = "hashes, in JSON or any other text"
     FILENAME = "a file's name"
     ANSWERS = "answers of a name server, in JSON"
+
+
+_OF_HOSTS: Final = frozenset({Kind.IP, Kind.CIDR, Kind.DOMAIN})
+# What indicators may name of what an attribute holds: without any such, it need not be looked at.
+NAMED: Final = {
+    Holds.ADDRESS: frozenset({Kind.IP, Kind.CIDR}),
+    Holds.NAME: _OF_HOSTS,
+    Holds.URL: _OF_HOSTS | {Kind.URL},
+    Holds.COMMAND: _OF_HOSTS | {Kind.URL},
+    Holds.HASHES: frozenset({Kind.MD5, Kind.SHA1, Kind.SHA256}),
+    Holds.FILENAME: frozenset({Kind.FILENAME}),
+    Holds.ANSWERS: _OF_HOSTS,
+}
 
 
 class Watch(msgspec.Struct, frozen=True):

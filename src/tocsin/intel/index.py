@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from tocsin.intel.address import FULL, network
 from tocsin.intel.indicator import Kind
 from tocsin.intel.keys import Keys, indicator_keys, rows_of
+from tocsin.intel.table import kinds_of
 
 __all__ = ["Feed", "FeedIndex", "KeyFilter", "Listing"]
 
@@ -48,6 +49,7 @@ class FeedIndex:
     """The indicators of a feed that no warning list hides, sorted by key.
 
     lengths: the prefix lengths, out of 128, that its networks have.
+    kinds: what it lists.
     """
 
     def __init__(self, feed: Feed, rows: pa.Table) -> None:
@@ -58,6 +60,7 @@ class FeedIndex:
         self._order = np.argsort(keys, kind="stable").astype(np.int32)
         self.keys: Final[Keys] = keys[self._order]
         self.lengths: Final = _lengths(self._rows)
+        self.kinds: Final = frozenset(Kind(name) for name in kinds_of(self._rows))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -75,10 +78,14 @@ class FeedIndex:
 
     def find(self, keys: Keys) -> list[tuple[int, Listing]]:
         """The indicators that have one of the keys, each with the key's place; the caller compares the values."""
+        if not len(self.keys):
+            return []
         first = np.searchsorted(self.keys, keys)
-        last = np.searchsorted(self.keys, keys, side="right")
-        places = np.flatnonzero(last > first).tolist()
-        return [(at, self.listing(int(self._order[entry]))) for at in places for entry in range(first[at], last[at])]
+        # Nearly all that is asked for is not here, and each search misses every cache: one is enough to see that.
+        places = np.flatnonzero(self.keys[np.minimum(first, len(self.keys) - 1)] == keys)
+        last = np.searchsorted(self.keys, keys[places], side="right")
+        found = zip(places.tolist(), first[places].tolist(), last.tolist(), strict=True)
+        return [(at, self.listing(int(self._order[entry]))) for at, low, high in found for entry in range(low, high)]
 
     def listing(self, row: int) -> Listing:
         """One indicator whole."""

@@ -9,13 +9,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tocsin.columnar.frame import Frame, events_at
-from tocsin.intel.address import FULL, network, network_text, packed, prefix_keys_of, reserved
-from tocsin.intel.address import numbers as halves
+from tocsin.intel.address import (
+    FULL,
+    Numbers,
+    ipv4_numbers,
+    network,
+    network_text,
+    numbers,
+    packed,
+    prefix_keys_of,
+    reserved,
+)
 from tocsin.intel.candidates import candidates, host_form
-from tocsin.intel.columns import WATCHED, Holds, Watch
+from tocsin.intel.columns import NAMED, WATCHED, Holds, Watch
 from tocsin.intel.finding import Sighting, findings_of
 from tocsin.intel.index import FeedIndex, KeyFilter, Listing
 from tocsin.intel.indicator import Kind
@@ -46,6 +54,8 @@ class Matcher:
         self.feeds: Final = tuple(feed for feed in feeds if len(feed))
         self._filter = KeyFilter([feed.keys for feed in self.feeds])
         self._lengths = np.array(sorted({length for feed in self.feeds for length in feed.lengths}), np.int64)
+        kinds = frozenset(kind for feed in self.feeds for kind in feed.kinds)
+        self._sought = frozenset(holds for holds in Holds if NAMED[holds] & kinds)
         # What has been judged, and what of it is listed. A dictionary may hold a null, which is not.
         self._judged: dict[Holds, set[str | None]] = {holds: {None} for holds in Holds}
         self._listed: dict[Holds, dict[str, Found]] = {holds: {} for holds in Holds}
@@ -76,7 +86,7 @@ class Matcher:
         found: dict[int, list[Sighting]] = {}
         names = frozenset(table.column_names)
         for watch in WATCHED[class_uid]:
-            if watch.path in names:
+            if watch.holds in self._sought and watch.path in names:
                 for row, listed in self._rows(watch, table.column(watch.path)):
                     found.setdefault(row, []).extend(Sighting(watch, value, listing) for value, listing in listed)
         return found
@@ -105,7 +115,7 @@ class Matcher:
 
     def _find_in_commands(self, dictionary: pa.Array) -> dict[int, Found]:
         # Hardly any command line has a URL in it, and looking for `://` costs less than remembering.
-        some = pc.indices_nonzero(pc.match_substring(dictionary, "://")).to_pylist()
+        some = _with_url(dictionary)
         found = self._judge(Holds.COMMAND, [dictionary[code].as_py() for code in some]) if some else {}
         return {some[place]: tuple(listed) for place, listed in found.items()}
 
@@ -141,25 +151,46 @@ class Matcher:
                             yield some.owners[at], some.values[at], listing
 
     def _look_up_addresses(self, asked: _Asked) -> Iterator[tuple[int, str, Listing]]:
-        addresses = [number for value in asked.values if (number := packed(value)) is not None]
-        if not addresses or not len(self._lengths):
+        if not len(self._lengths) or not len(asked.values):
             return
-        if len(addresses) < len(asked.values):
-            asked = _Asked(*_only_addresses(asked))
-        upper, lower = halves(addresses)
+        asked, (upper, lower) = _addresses(asked)
         keys = prefix_keys_of(upper[:, None], lower[:, None], self._lengths[None, :])
         rows, places = np.nonzero(self._filter.may_hold(keys))
         for feed in self.feeds if len(rows) else ():
             for place, listing in feed.find(keys[rows, places]):
                 at = int(rows[place])
-                value = network_text(addresses[at], FULL)
-                if _within(addresses[at], listing) and (feed.feed.private or not reserved(value)):
+                address = int(upper[at]).to_bytes(8, "big") + int(lower[at]).to_bytes(8, "big")
+                value = network_text(address, FULL)
+                if _within(address, listing) and (feed.feed.private or not reserved(value)):
                     yield asked.owners[at], value, listing
 
 
-def _only_addresses(asked: _Asked) -> tuple[list[int], list[str]]:
-    kept = [at for at, value in enumerate(asked.values) if packed(value) is not None]
-    return [asked.owners[at] for at in kept], [asked.values[at] for at in kept]
+def _addresses(asked: _Asked) -> tuple[_Asked, tuple[Numbers, Numbers]]:
+    """What of the values are addresses, and these as numbers."""
+    quick = ipv4_numbers(asked.values)
+    if quick is not None:
+        return asked, quick
+    found = [
+        (owner, value, number)
+        for owner, value in zip(asked.owners, asked.values, strict=True)
+        if (number := packed(value)) is not None
+    ]
+    kept = _Asked([owner for owner, _, _ in found], [value for _, value, _ in found])
+    return kept, numbers([number for _, _, number in found])
+
+
+def _with_url(texts: pa.StringArray) -> list[int]:
+    """Which of the texts have `://` in them, or hardly any other; all bytes are looked at together."""
+    texts = texts if texts.type == pa.string() else texts.cast(pa.string())
+    _, offsets, content = texts.buffers()
+    if content is None:
+        return []
+    edges = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    found = np.frombuffer(content, np.uint8)[: edges[-1]]
+    colons = np.flatnonzero(found[:-2] == ord(":"))
+    at = colons[(found[colons + 1] == ord("/")) & (found[colons + 2] == ord("/")) & (colons >= edges[0])]
+    rows: list[int] = np.unique(np.searchsorted(edges, at, side="right") - 1).tolist()
+    return rows
 
 
 def _asked(holds: Holds, texts: Sequence[str]) -> dict[Kind, _Asked]:

@@ -1,7 +1,7 @@
 """The indicators of one feed as columns, in memory and as compressed blocks.
 
-A million addresses are some 30 MB in memory and 8 MB compressed, and are read in a fraction of a second; the same as
-rows of the state took 2.4 s to read and three times the memory (docs/results/intel.md).
+A million are 14 MB in the state and are read from it in 0.2 s of CPU; as rows of a table they were 48 MB, 4 s, and 12 s
+to write.
 """
 
 from __future__ import annotations
