@@ -12,7 +12,7 @@ import yaml
 from tocsin.detect.quality.lint.text import Edit, Kind, RuleText
 
 __all__ = ["ACROSS", "CORRELATIONS", "DETECTIONS", "EVERYTHING", "FILTERS", "LINTS", "RULES", "Issue", "Level", "Lint"]
-__all__ += ["across", "at", "lint", "near"]
+__all__ += ["across", "at", "at_key", "lint", "near"]
 
 
 class Level(enum.StrEnum):
@@ -98,6 +98,11 @@ def across(name: str, level: Level, promise: str) -> Callable[[CheckAcross], Che
 def at(node: yaml.Node, text: str, *edits: Edit) -> Issue:
     """An issue on the line where a node starts."""
     return Issue(node.start_mark.line + 1, text, edits)
+
+
+def at_key(rule: RuleText, key: str, text: str) -> Issue:
+    """An issue where a key stands, or where the document starts if it has none."""
+    return Issue(rule.keys[key][0].start_mark.line + 1 if key in rule.keys else rule.line, text)
 
 
 def near(name: str, known: Iterable[str]) -> str:

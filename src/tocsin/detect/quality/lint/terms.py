@@ -9,11 +9,8 @@ from typing import Final
 
 import yaml
 
-from tocsin.conditions.literal import compile_regex
 from tocsin.detect.quality.lint.registry import DETECTIONS, Issue, Level, at, lint, near
-from tocsin.detect.quality.lint.text import Edit, Item, RuleText, removed, replaced, type_of
-from tocsin.model.condition import Regex
-from tocsin.model.errors import InvalidRule
+from tocsin.detect.quality.lint.text import Edit, Item, RuleText, replaced, type_of
 
 __all__: list[str] = []
 
@@ -27,8 +24,10 @@ _MODIFIERS: Final = frozenset({
     *_PLACES, *_COMPARED, *_TIMES, *_FLAGS, *_WIDE, *_ENCODED,
     "all", "re", "cidr", "windash", "exists", "cased", "expand", "fieldref", "neq",
 })  # fmt: skip
+
 # Of these a field can be tested in one way only.
 _WAYS: Final = (*_PLACES, "re", "cidr", "exists")
+
 # How the fields of endpoint events are written, by their names in small letters.
 _FIELDS: Final = {
     name.lower(): name
@@ -206,86 +205,6 @@ def _network(text: str) -> str:
         return ""
 
 
-def _regexes(rule: RuleText) -> Iterator[tuple[Item, yaml.ScalarNode]]:
-    for item in rule.items:
-        for value in item.values if "re" in item.modifiers else ():
-            if isinstance(value, yaml.ScalarNode):
-                yield item, value
-
-
-@lint("regex-invalid", Level.ERROR, "A regular expression cannot be read.", DETECTIONS)
-def regex_invalid(rule: RuleText) -> Iterator[Issue]:
-    for _, value in _regexes(rule):
-        if not _compiles(value.value) and (why := _python_error(value.value)):
-            yield at(value, f"the regular expression cannot be read: {why}")
-
-
-@lint("regex-unsupported", Level.ERROR, "A regular expression needs what RE2 lacks, such as look-around.", DETECTIONS)
-def regex_unsupported(rule: RuleText) -> Iterator[Issue]:
-    for _, value in _regexes(rule):
-        if not _compiles(value.value) and not _python_error(value.value):
-            yield at(value, "the regular expression needs look-around or back-references, which have no bounded time")
-
-
-def _compiles(pattern: str) -> bool:
-    try:
-        compile_regex(Regex(pattern))
-    except InvalidRule:
-        return False
-    return True
-
-
-def _python_error(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        return str(error)
-    return ""
-
-
-_ENDS: Final = re.compile(r"(?P<front>\.\*\??)?(?P<core>.*?)(?P<back>(?<!\\)\.\*\??)?", re.DOTALL)
-_PLAIN: Final = re.compile(r"\^?(?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])+\$?")
-
-
-@lint(
-    "regex-outer-wildcard",
-    Level.INFO,
-    "A regular expression begins or ends with `.*`, which changes nothing.",
-    DETECTIONS,
-    fixes=True,
-)
-def regex_outer_wildcard(rule: RuleText) -> Iterator[Issue]:
-    for _, value in _regexes(rule):
-        found = _ENDS.fullmatch(value.value)
-        core = found["core"] if found else ""
-        if core and core != value.value and not core.startswith(("*", "+", "?", "{")) and _alone(core):
-            yield at(value, "it is found anywhere in the text: .* at its ends only costs time", replaced(value, core))
-
-
-def _alone(core: str) -> bool:
-    """Does the core mean the same without what stood around it? Not if it has alternatives."""
-    return "|" not in core and _compiles(core) and not core.endswith("\\")
-
-
-@lint(
-    "regex-simple",
-    Level.INFO,
-    "A regular expression has no metacharacters: a simpler modifier says the same.",
-    DETECTIONS,
-)
-def regex_simple(rule: RuleText) -> Iterator[Issue]:
-    for item, value in _regexes(rule):
-        found = _ENDS.fullmatch(value.value)
-        core = found["core"] if found else ""
-        if _PLAIN.fullmatch(core):
-            starts, ends = core.startswith("^"), core.endswith("$") and not core.endswith("\\$")
-            way = {(True, True): "equality", (True, False): "|startswith", (False, True): "|endswith"}.get(
-                (starts, ends), "|contains"
-            )
-            cased = "" if item.modified_by("i", "ignorecase") else " with |cased"
-            yield at(value, f"no regular expression is needed: {way}{cased} says the same")
-
-
 @lint("fieldref-to-itself", Level.WARNING, "`|fieldref` names the field itself.", DETECTIONS)
 def fieldref_to_itself(rule: RuleText) -> Iterator[Issue]:
     for item in rule.items:
@@ -326,103 +245,3 @@ def field_case(rule: RuleText) -> Iterator[Issue]:
 def _logsource(rule: RuleText) -> list[tuple[yaml.Node, yaml.Node]]:
     node = rule.get("logsource")
     return list(node.value) if isinstance(node, yaml.MappingNode) else []
-
-
-@lint("empty-list", Level.ERROR, "A field has an empty list of values.", DETECTIONS)
-def empty_list(rule: RuleText) -> Iterator[Issue]:
-    for item in rule.items:
-        if isinstance(item.value, yaml.SequenceNode) and not item.values:
-            yield at(item.key, f"{item.key.value} has no values")
-
-
-@lint("nested-value", Level.ERROR, "A field's value is a map or a list within a list.", DETECTIONS)
-def nested_value(rule: RuleText) -> Iterator[Issue]:
-    for item in rule.items:
-        for value in item.values:
-            if not isinstance(value, yaml.ScalarNode):
-                yield at(value, f"{item.key.value or 'a keyword'} must be a value or a list of values, nothing deeper")
-
-
-@lint(
-    "null-in-list",
-    Level.WARNING,
-    "`null` stands in a list of values; the specification wants a selection of its own.",
-    DETECTIONS,
-)
-def null_in_list(rule: RuleText) -> Iterator[Issue]:
-    for item in rule.items:
-        for value in item.values if len(item.values) > 1 else ():
-            if type_of(value) == "null":
-                yield at(value, f"null cannot be one of several values of {item.field}; give it a selection of its own")
-
-
-@lint("null-with-modifier", Level.ERROR, "`null` with a modifier that needs a text.", DETECTIONS)
-def null_with_modifier(rule: RuleText) -> Iterator[Issue]:
-    for item in rule.items:
-        for value in item.values if item.modified_by(*_PLACES, "re", "cidr", *_ENCODED, *_COMPARED, "fieldref") else ():
-            if type_of(value) == "null":
-                yield at(value, f"{item.key.value} needs a value, not null")
-
-
-@lint(
-    "single-item-list",
-    Level.INFO,
-    "A list of one value, which SigmaHQ writes on the same line.",
-    DETECTIONS,
-    fixes=True,
-)
-def single_item_list(rule: RuleText) -> Iterator[Issue]:
-    for item in rule.items:
-        if isinstance(item.value, yaml.SequenceNode) and len(item.values) == 1 and item.field:
-            yield at(item.value, f"{item.key.value} has one value: write it without a list", *_inlined(rule, item))
-
-
-def _inlined(rule: RuleText, item: Item) -> tuple[Edit, ...]:
-    value = item.values[0]
-    between = rule.text[item.key.end_mark.index : value.start_mark.index]
-    if between.strip(" \n:") != "-" or not isinstance(value, yaml.ScalarNode) or value.style in {"|", ">"}:
-        return ()
-    return (Edit(item.key.end_mark.index, value.start_mark.index, ": "),)
-
-
-@lint("duplicate-value", Level.WARNING, "A list of values has the same one twice.", DETECTIONS, fixes=True)
-def duplicate_value(rule: RuleText) -> Iterator[Issue]:
-    for values in _value_lists(rule):
-        seen: set[tuple[str, str]] = set()
-        for value in values:
-            said = (value.tag, value.value)
-            if said in seen:
-                yield at(value, f"{value.value!r} stands twice in the list", *removed(rule, value))
-            seen.add(said)
-
-
-@lint(
-    "case-duplicate",
-    Level.WARNING,
-    "A list has the same value twice but for capitals, which do not matter.",
-    DETECTIONS,
-    fixes=True,
-)
-def case_duplicate(rule: RuleText) -> Iterator[Issue]:
-    for values in _value_lists(rule, uncased=True):
-        seen: dict[str, str] = {}
-        for value in values:
-            first = seen.setdefault(value.value.casefold(), value.value)
-            if first != value.value:
-                yield at(
-                    value, f"{value.value!r} is {first!r} but for capitals, which do not matter", *removed(rule, value)
-                )
-
-
-def _value_lists(rule: RuleText, *, uncased: bool = False) -> Iterator[list[yaml.ScalarNode]]:
-    """The values of each field, and the keywords of each selection's list."""
-    keywords: dict[str, list[yaml.ScalarNode]] = {}
-    for item in rule.items:
-        if uncased and item.modified_by("cased", "re", *_ENCODED, "fieldref"):
-            continue
-        values = [value for value in item.values if isinstance(value, yaml.ScalarNode)]
-        if item.field or item.modifiers:
-            yield values
-        else:
-            keywords.setdefault(item.selection, []).extend(values)
-    yield from keywords.values()
