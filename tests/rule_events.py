@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,10 +37,11 @@ from tocsin.model.condition import (
     Wildcard,
 )
 from tocsin.model.event import Event, Json, Value
+from tocsin.model.rule import Rule
 from tocsin.model.schema import Kind, attribute
 from tocsin.model.wire import PlainRecord
 
-__all__ = ["Choose", "Draft", "satisfy", "text_for"]
+__all__ = ["Choose", "Draft", "made_for", "satisfy", "text_for"]
 
 _GAP = "\x01"
 Choose = Callable[[int], int]  # one of 0 .. n-1
@@ -79,6 +81,18 @@ class Draft:
 def _record(fields: dict[str, str]) -> PlainRecord:
     rest = {key: value.replace("\0", "") for key, value in fields.items() if key != "type"}
     return PlainRecord(fields.get("type", "SYSCALL").upper(), tuple(rest), tuple(rest.values()))
+
+
+def made_for(rule: Rule, chance: random.Random, time: int) -> Event:
+    """An event that nearly always matches the rule, or nearly does."""
+    draft = Draft()
+    satisfy(rule.condition, chance.randrange, draft)
+    for texts in (draft.attributes, draft.original, *draft.records):
+        for key in [key for key in texts if chance.random() < 0.05]:
+            texts[key] = chance.choice([texts[key] + "x", "x" + texts[key], "", texts[key].upper(), "0"])
+    if draft.records and chance.random() < 0.1:
+        draft.records.insert(0, draft.records.pop())
+    return draft.event(chance.choice(rule.class_uids), time)
 
 
 def satisfy(condition: Condition, choose: Choose, draft: Draft) -> None:

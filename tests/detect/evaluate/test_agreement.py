@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
 
 import duckdb
 import pytest
@@ -12,58 +11,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from condition_strategies import CONDITIONS, events
+from evaluators import Matches, matches_of, naive_matches
 from event_frames import frames_of
-from rule_events import Draft, satisfy
-from tocsin.columnar.frame import Frame, event_at
+from rule_events import made_for
 from tocsin.columnar.nested import nested
 from tocsin.conditions.render_sql import render_filter
 from tocsin.detect.evaluate.engine import Engine
-from tocsin.detect.evaluate.naive import holds
 from tocsin.model.condition import Condition
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
-
-Matches = set[tuple[str, int]]
-
-
-def _made_for(rule: Rule, chance: random.Random, time: int) -> Event:
-    """An event that nearly always matches the rule, or nearly does."""
-    draft = Draft()
-    satisfy(rule.condition, chance.randrange, draft)
-    for texts in (draft.attributes, *draft.records):
-        for key in [key for key in texts if chance.random() < 0.05]:
-            texts[key] = chance.choice([texts[key] + "x", "x" + texts[key], "", texts[key].upper(), "0"])
-    if draft.records and chance.random() < 0.1:
-        draft.records.insert(0, draft.records.pop())
-    return draft.event(chance.choice(rule.class_uids), time)
-
-
-def _matches(engine: Engine, frames: dict[int, Frame]) -> Matches:
-    found = set()
-    for frame in frames.values():
-        times = frame.table.column("time").to_pylist()
-        for rule, rows in engine.matches(frame):
-            found |= {(rule.path, times[row]) for row in rows}
-    return found
-
-
-def _naive(rules: Sequence[Rule], frames: dict[int, Frame]) -> Matches:
-    found = set()
-    for class_uid, frame in frames.items():
-        for row in range(len(frame)):
-            event = event_at(frame, row)
-            applied = (rule for rule in rules if class_uid in rule.class_uids)
-            found |= {(rule.path, int(event.values["time"])) for rule in applied if holds(rule.condition, event)}
-    return found
 
 
 @pytest.mark.data
 def test_every_rule_agrees_on_events_made_for_it(sigma_rules: list[Rule]) -> None:
     """All rules on a batch with three events made for each rule: the same pairs of rule and event, and many of them."""
     chance = random.Random(7)  # noqa: S311 - reproducible events, no secrets
-    frames = frames_of([_made_for(rule, chance, time) for time, rule in enumerate(sigma_rules * 3)])
-    found = _matches(Engine(sigma_rules), frames)
-    assert found == _naive(sigma_rules, frames)
+    frames = frames_of([made_for(rule, chance, time) for time, rule in enumerate(sigma_rules * 3)])
+    found = matches_of(Engine(sigma_rules), frames)
+    assert found == naive_matches(sigma_rules, frames)
     assert len({path for path, _ in found}) > 0.9 * len(sigma_rules)
 
 
@@ -74,13 +39,13 @@ def test_splits_change_nothing(sigma_rules: list[Rule], seed: int, cuts: list[in
     """Any split of any events into batches gives the matches of the naive evaluator."""
     chance = random.Random(seed)  # noqa: S311 - reproducible events, no secrets
     rules = chance.sample(sigma_rules, 12)
-    made = [_made_for(chance.choice(rules), chance, time) for time in range(size)]
+    made = [made_for(chance.choice(rules), chance, time) for time in range(size)]
     engine = Engine(rules)
     edges = [0, *sorted(cuts), size]
     batches = [made[start:end] for start, end in itertools.pairwise(edges)]
-    together = _matches(engine, frames_of(*batches))
-    apart: Matches = set().union(*(_matches(engine, frames_of(batch)) for batch in batches))
-    assert together == apart == _naive(rules, frames_of(made))
+    together = matches_of(engine, frames_of(*batches))
+    apart: Matches = set().union(*(matches_of(engine, frames_of(batch)) for batch in batches))
+    assert together == apart == naive_matches(rules, frames_of(made))
 
 
 @settings(max_examples=400, deadline=None)
@@ -91,19 +56,19 @@ def test_any_condition_agrees(conditions: list[Condition], made: list[Event]) ->
     for time, event in enumerate(made):
         event.values["time"] = time
     frames = frames_of(made)
-    assert _matches(Engine(rules), frames) == _naive(rules, frames)
+    assert matches_of(Engine(rules), frames) == naive_matches(rules, frames)
 
 
 @pytest.mark.data
 def test_every_rule_as_sql_finds_the_same_events(sigma_rules: list[Rule]) -> None:
     """Live equals history: each rule rendered for DuckDB over the lake's form finds what its masks find."""
     chance = random.Random(11)  # noqa: S311 - reproducible events, no secrets
-    made = [_made_for(rule, chance, time) for time, rule in enumerate(sigma_rules)]
+    made = [made_for(rule, chance, time) for time, rule in enumerate(sigma_rules)]
     frames = frames_of(made)
     database = duckdb.connect()
     for class_uid, frame in frames.items():
         database.register(f"events_{class_uid}", nested(frame))
-    live = _matches(Engine(sigma_rules), frames)
+    live = matches_of(Engine(sigma_rules), frames)
     for rule, event in zip(sigma_rules, made, strict=True):
         where = render_filter(rule.condition, event.class_uid)
         sql = f"SELECT time FROM events_{event.class_uid} WHERE {where}"  # noqa: S608 - rendered, as in use
