@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import mapping_pages
+
 from tocsin import metrics
 from tocsin.config import Settings
 from tocsin.detect.quality.lint.catalogue import LINTS, ROOMS
@@ -95,6 +97,7 @@ PAGES = {
     "configuration.md": configuration_page,
     "metrics.md": metrics_page,
     "lint.md": lint_page,
+    **mapping_pages.PAGES,
 }
 
 
