@@ -205,9 +205,12 @@ class _Search(_OneByOne):
     def __init__(self, tests: Sequence[Test]) -> None:
         alternatives = Alternatives(tests)
         self._folded, self._plain = alternatives.folded, alternatives.plain
-        # A literal that is in all texts of a row, put together, is in one of them.
+        # A literal that is in all texts of a row, put together, is in one of them; the empty one needs a text to be in.
         self._at_once = all(
-            isinstance(test, Text) and test.relation is Relation.CONTAINS and _SEPARATOR not in test.value
+            isinstance(test, Text)
+            and test.relation is Relation.CONTAINS
+            and test.value
+            and _SEPARATOR not in test.value
             for test in tests
         )
 
