@@ -18,6 +18,7 @@ from tocsin.model.finding import Finding
 from tocsin.model.life import State
 from tocsin.state.engine import open_state, reading
 from tocsin.state.life.changes import in_use, note_change
+from tocsin.state.life.costs import costs
 from tocsin.state.life.hits import Hits, hits
 from tocsin.state.life.states import Given, give_state, states
 from tocsin.state.life.suppressions import NewSuppression, add, find
@@ -300,3 +301,31 @@ def test_events_are_judged_while_rules_are_exchanged(place: Place) -> None:
     assert seen == {_id(1), _id(2)}
     with reading(place.state) as connection:
         assert connection.execute(sa.select(outbox)).all() == []
+
+
+def test_what_rules_cost_is_kept_once_a_minute(place: Place) -> None:
+    """Once a minute has passed, the watcher says in the state what each judged rule has cost; nothing before."""
+    place.write(1)
+    live = place.live()
+    for _ in range(100):
+        place.findings(live, place.batch("marked", "plain"))
+    with reading(place.state) as connection:
+        assert costs(connection) == {}
+    place.clock.ms += 60_000
+    watch_once(live)
+    with reading(place.state) as connection:
+        (cost,) = costs(connection).values()
+    assert cost.events >= 100
+    assert cost.took_ns > 0
+
+
+def watch_once(live: LiveRules) -> None:
+    """Have the watcher look once."""
+    stop = threading.Event()
+    watching = threading.Thread(target=live.watch, args=(stop,))
+    live.halt()
+    watching.start()
+    time.sleep(0.3)
+    stop.set()
+    live.halt()
+    watching.join()

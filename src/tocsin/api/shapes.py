@@ -15,15 +15,20 @@ __all__ = [
     "CloseRequest",
     "EventList",
     "EvidenceBody",
+    "FeedBody",
+    "FeedList",
     "HistogramBody",
     "HitsBody",
     "InUseBody",
+    "ListedBody",
     "LoginRequest",
+    "LookupBody",
     "MetTermBody",
     "ProblemBody",
     "RuleBody",
     "RuleDetail",
     "RuleList",
+    "SeenBody",
     "SpanBody",
     "StateRequest",
     "StatusBody",
@@ -206,6 +211,7 @@ class RuleBody(_Body):
     staged: int
     suppressed: int
     last_hour: int | None = Field(description="When the last hour with a match began")
+    cost_ms: float | None = Field(description="What judging has taken since the detector started, estimated")
     version: int | None = Field(description="Of an applied rule")
     path: str
     line: int
@@ -299,3 +305,60 @@ class SuppressionRequest(_Request):
     reason: str = Field(max_length=2_000)
     expires_at: int
     rule_id: str = Field("", max_length=200)
+
+
+class FeedBody(_Body):
+    """A feed of indicators, or a warning list."""
+
+    name: str
+    format: str
+    location: str
+    level: str = Field(description="Level of its alerts, lowered where it is less confident")
+    shared: bool = Field(description="Whether all orgs of the server have it")
+    warns: bool = Field(description="A warning list: it hides indicators of feeds")
+    fetched_at: int | None = Field(description="When it could last be read")
+    error: str | None = Field(description="Why the last try failed; what it listed before stays")
+    kinds: dict[str, int] = Field(description="Indicators by kind")
+    hidden: dict[str, int] = Field(description="Indicators that are hidden, by warning list")
+    refused: int = Field(description="What could not be read as an indicator")
+    history: float | None = Field(description="How much of history has been searched for what was new, 0 to 1")
+
+
+class FeedList(_Body):
+    """All feeds, by name."""
+
+    feeds: list[FeedBody]
+
+
+class ListedBody(_Body):
+    """An indicator as a feed lists it. Here times are seconds since the epoch, 0 is none."""
+
+    feed: str
+    level: str
+    kind: str
+    value: str
+    confidence: int | None
+    first_seen: int
+    valid_from: int
+    valid_until: int
+    tags: list[str]
+    source: str
+    hidden: str = Field(description="The warning list that hides it")
+
+
+class SeenBody(_Body):
+    """How often an indicator was seen, as far as there are alerts of it."""
+
+    kind: str
+    value: str
+    events: int
+    alerts: int
+    first_at: int
+    last_at: int
+
+
+class LookupBody(_Body):
+    """One value in all feeds."""
+
+    listed: list[ListedBody]
+    seen: list[SeenBody]

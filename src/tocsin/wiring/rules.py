@@ -21,6 +21,7 @@ from tocsin.alert.silence import Silence
 from tocsin.config import Settings
 from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.evaluate.naive import holds
+from tocsin.detect.evaluate.plan import Cost
 from tocsin.detect.life.books import RuleBooks, Said, read_said
 from tocsin.detect.life.placement import Placement
 from tocsin.detect.sigma.library import Library
@@ -29,12 +30,14 @@ from tocsin.model.life import State
 from tocsin.ports import Clock
 from tocsin.state.engine import reading
 from tocsin.state.life.changes import InUse, change_numbers, note_in_use
+from tocsin.state.life.costs import RuleCost, note_costs
 
 __all__ = ["LiveRules", "RuleSet"]
 
 _log = structlog.get_logger(__name__)
 _EVERY_S = 1.0
 _IDLE_PER_WORK = 50.0
+_COSTS_EVERY_MS = 60_000
 _FEW = 20  # new rules; compiling one takes a millisecond or two
 
 
@@ -84,6 +87,7 @@ class LiveRules:
         self._engine = Engine(())
         self._current = self._assembled(said)
         self._judging: RuleSet | None = None
+        self._costs_at = clock.now_ms()
         self.take()
         self._note(said.changes)
 
@@ -128,6 +132,7 @@ class LiveRules:
     def _look_patiently(self) -> None:
         try:
             self.look()
+            self._note_costs()
         except sa.exc.OperationalError as error:
             _log.warning("rules cannot be looked at; trying again", reason=str(error.orig))
 
@@ -178,6 +183,16 @@ class LiveRules:
         metrics.RULES.labels(self._consumer).set(len(placement.rules))
         return RuleSet(placement, Silence(said.suppressions, holds), self._noise_budget, compiled)
 
+    def _note_costs(self) -> None:
+        """Say in the state what rules have cost, once a minute."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._costs_at < _COSTS_EVERY_MS:
+            return
+        self._costs_at = now_ms
+        found = {rule_id: _cost(cost) for rule_id, cost in self._engine.costs().items() if cost.timed_judged}
+        with self._state.begin() as connection:
+            note_costs(connection, found, now_ms)
+
     def _note(self, changes: Mapping[str, int]) -> None:
         """Say in the state what is in use."""
         with self._state.begin() as connection:
@@ -187,6 +202,10 @@ class LiveRules:
                 problem_at = self._problem_at if self._problem else None
                 running = InUse(self._consumer, change, count, self._loaded_at, self._problem, problem_at)
                 note_in_use(connection, org, running)
+
+
+def _cost(cost: Cost) -> RuleCost:
+    return RuleCost(cost.judged, int(1e9 * cost.timed_s * cost.judged / cost.timed_judged))
 
 
 def _same(engine: Engine, placement: Placement) -> bool:

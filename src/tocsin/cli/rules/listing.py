@@ -67,11 +67,11 @@ def _table(seen: Overview) -> Table:
     from rich.text import Text
 
     table = Table("State", "Level", "Title", "Ruleset", box=None)
-    for heading in ("Matches", "Alerts", "Staged", "Hidden"):
+    for heading in ("Matches", "Alerts", "Staged", "Hidden", "CPU ms"):
         table.add_column(heading, justify="right")
     table.add_column("Id", no_wrap=True)
     for rule in seen.rules:
-        numbers = (rule.matches, rule.alerts, rule.staged, rule.suppressed)
+        numbers = (rule.matches, rule.alerts, rule.staged, rule.suppressed, round(rule.cost_ms or 0))
         cells = (_state(rule), rule.level, rule.title, rule.ruleset, *(str(n) if n else "" for n in numbers), rule.id)
         table.add_row(*map(Text, cells))
     return table

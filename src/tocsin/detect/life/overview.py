@@ -15,6 +15,7 @@ from tocsin.model.errors import NotFound
 from tocsin.model.life import severity
 from tocsin.model.rule import Rule
 from tocsin.state.life.changes import InUse, change_numbers, in_use
+from tocsin.state.life.costs import RuleCost, costs
 from tocsin.state.life.hits import DAY_MS, Hits, hits, last_hits
 
 __all__ = ["Overview", "RuleSeen", "Rules"]
@@ -44,6 +45,7 @@ class RuleSeen(msgspec.Struct, frozen=True):
     staged: int
     suppressed: int
     last_hour: int | None  # when the last hour with a match began, ms
+    cost_ms: float | None  # that judging has taken since the detector started
     version: int | None  # of an applied one
     path: str
     line: int
@@ -55,6 +57,14 @@ class Overview(msgspec.Struct, frozen=True):
     rules: list[RuleSeen]
     refused: list[str]
     in_use: list[InUse]
+
+
+class Lately(msgspec.Struct, frozen=True):
+    """What a rule has done lately."""
+
+    hits: Hits
+    last: int | None
+    cost: RuleCost | None
 
 
 class Rules:
@@ -74,8 +84,12 @@ class Rules:
             counts = self._books.org_rules(org, library, said)
         found = hits(connection, org, now_ms - _DAYS * DAY_MS)
         last = last_hits(connection, org)
+        cost = costs(connection)
         every: list[Rule | Correlation] = [*library.rules, *library.correlations]
-        seen = [_seen(each, counts, said, org, found.get(each.id, Hits()), last.get(each.id)) for each in every]
+        seen = [
+            _seen(each, counts, said, org, Lately(found.get(each.id, Hits()), last.get(each.id), cost.get(each.id)))
+            for each in every
+        ]
         refused = [str(error) for error in library.refused]
         return Overview(sorted(seen, key=lambda rule: (rule.title, rule.id)), refused, in_use(connection, org))
 
@@ -98,9 +112,7 @@ class Rules:
         return self._libraries.get(org, Library((), ())), self._said
 
 
-def _seen(
-    each: Rule | Correlation, org_rules: OrgRules, said: Said, org: str, found: Hits, last: int | None
-) -> RuleSeen:
+def _seen(each: Rule | Correlation, org_rules: OrgRules, said: Said, org: str, lately: Lately) -> RuleSeen:
     given = said.states.get(org, {}).get(each.id)
     version = said.versions.get(org, {}).get(each.id)
     return RuleSeen(
@@ -118,11 +130,12 @@ def _seen(
         noise_budget=each.life.noise_budget,
         include=each.life.include,
         exclude=each.life.exclude,
-        matches=found.matches,
-        alerts=found.alerts,
-        staged=found.staged,
-        suppressed=found.suppressed,
-        last_hour=last,
+        matches=lately.hits.matches,
+        alerts=lately.hits.alerts,
+        staged=lately.hits.staged,
+        suppressed=lately.hits.suppressed,
+        last_hour=lately.last,
+        cost_ms=round(lately.cost.took_ns / 1e6, 3) if lately.cost else None,
         version=version.version if version else None,
         path=each.path,
         line=each.line,

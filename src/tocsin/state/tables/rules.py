@@ -77,6 +77,7 @@ rule_hit = sa.Table(
     sa.Index(None, "org", "hour"),
 )
 
+# What judging has cost since the detector started; of the whole server, so that `org` is EVERY_ORG.
 rule_cost = sa.Table(
     "rule_cost",
     METADATA,
