@@ -308,7 +308,7 @@ def test_keywords(detection: str, source: str, fires: bool) -> None:  # noqa: FB
     assert _fires(detection, source) is fires
 
 
-_SELECTIONS = "  s_a: {f: a}\n  s_b: {g: b}\n  other: {h: c}\n"
+_SELECTIONS = "  s_a: {f: a}\n  s_b: {g: b}\n  other: {h: c}\n  _hidden: {i: d}\n"
 
 
 @pytest.mark.parametrize(
@@ -319,6 +319,8 @@ _SELECTIONS = "  s_a: {f: a}\n  s_b: {g: b}\n  other: {h: c}\n"
         ("all of s_*", '{"f": "a", "g": "b"}', True),
         ("any of s_*", '{"h": "c"}', False),
         ("1 of them", '{"h": "c"}', True),
+        ("1 of them", '{"i": "d"}', False),
+        ("_hidden", '{"i": "d"}', True),
         ("all of them", '{"f": "a", "g": "b"}', False),
         ("all of them", '{"f": "a", "g": "b", "h": "c"}', True),
         ("s_a or s_b and other", '{"f": "a"}', True),
