@@ -23,10 +23,12 @@ BENCHMARKS = {
     "rsigma-differences": ["benchmarks/rsigma_agreement.py"],
     "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],
     "ingest": ["benchmarks/ingest.py", "--seconds", "30", "--rate", "30000", "--rules", *LINUX_RULES],
+    "windows": ["benchmarks/windows.py"],
     "intel": ["benchmarks/intel.py", "--rules", *LINUX_RULES],
 }
 PROOFS = {
     "kill": (["-m", "pytest", "-q", "tests/e2e/test_kill.py"], {"TOCSIN_KILL_ROUNDS": "100"}),
+    "kill-windows": (["-m", "pytest", "-q", "tests/e2e/test_kill_windows.py"], {"TOCSIN_KILL_ROUNDS": "20"}),
     "properties": (
         ["-m", "pytest", "-q", "tests", "-k", "garbage or flipped or comes_back or property"],
         {"TOCSIN_LONG": "1"},

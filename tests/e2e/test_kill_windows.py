@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,19 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tocsin.model import wire
+from sending import WITHIN_S, Sender
 from tocsin.model.event import Event
-from tocsin.state.engine import open_state
 from tocsin.testing import free_port, wait_for
-from tocsin.wiring.first_start import make_enrolment_token
 
 ROUNDS = int(os.environ.get("TOCSIN_KILL_ROUNDS", "3"))
 BATCHES_PER_ROUND = 30
 EVENTS_PER_BATCH = 40
 USERS, HOSTS = 12, 3
-WITHIN_S = 120.0
 START_MS = 1_750_000_000_000
 STEP_MS = 400  # of event time between batches; windows reach over many kills
 RULES = """
@@ -67,7 +62,7 @@ Alerts = list[tuple[str, str, int, int, tuple[str, ...]]]
 
 
 class Server:
-    """Gateway and detector, with correlator, that can be killed and started again on the same data."""
+    """Gateway and detector, the correlator in it, that can be killed and started again on the same data."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -76,66 +71,32 @@ class Server:
         # Origins are never taken for idle, so that time does not depend on how long a start takes.
         settings = f'rules = ["{folder / "rules.yml"}"]\nrulesets = []\ncorrelation_idle_s = 3600\n'
         (folder / "tocsin.toml").write_text(settings + "correlation_lateness_s = 2\n")
-        self._command = [sys.executable, "-m", "tocsin.cli", "up", "--no-agent", "--json"]
-        self._command += ["--config", str(folder / "tocsin.toml"), "--data-dir", str(self.data_dir)]
-        self._command += ["--port", str(self.port)]
+        self._options = ["--config", str(folder / "tocsin.toml"), "--data-dir", str(self.data_dir)]
+        self._options += ["--port", str(self.port)]
         self._log = (folder / "server.log").open("a")
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=self._log, text=True, start_new_session=True
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline(), "the server did not start"
+        for role in ("gateway", "detector"):
+            command = [sys.executable, "-m", "tocsin.cli", "serve", role, *self._options]
+            self._processes.append(subprocess.Popen(command, stdout=self._log, stderr=self._log))
+        wait_for(self._answers, WITHIN_S, "the gateway answers")
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def end(self, number: signal.Signals) -> None:
-        """The signal to the supervisor and everything that it started."""
-        os.killpg(self._process.pid, number)
-        self._process.wait(60)
-        if self._process.stdout:
-            self._process.stdout.close()
+        """The signal to all processes at once."""
+        for process in self._processes:
+            process.send_signal(number)
+        for process in self._processes:
+            process.wait(60)
+        self._processes.clear()
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            self.end(signal.SIGTERM)
+        self.end(signal.SIGTERM)
         self._log.close()
-
-
-class Sender:
-    """An enrolled host that sends batches, each again until it is taken."""
-
-    def __init__(self, server: Server, name: str) -> None:
-        self._server, self._name = server, name
-        # The server makes ids of enrolled hosts by chance; events and groups here name none of them.
-        self._key = Ed25519PrivateKey.generate()
-        engine = open_state(f"sqlite:///{server.data_dir / 'state.db'}")
-        token = make_enrolment_token(engine, "default", uses=1, hours=1, now_ms=time.time_ns() // 1_000_000)
-        engine.dispose()
-        public = base64.b64encode(self._key.public_key().public_bytes_raw()).decode()
-        body = json.dumps({"token": token, "public_key": public, "hostname": name})
-        _, answer = self._post("/ingest/enroll", body.encode())
-        self._position = wire.ChainPosition(answer["org"], answer["agent_id"], "boot", 1, 0, b"")
-
-    def send(self, events: list[Event]) -> None:
-        payload, batch_hash = wire.seal(wire.encode_sections(events), self._position, self._key, created_at=START_MS)
-
-        def taken() -> bool:
-            try:
-                return self._post("/ingest/batch", payload)[0] == 200
-            except OSError:
-                return False
-
-        wait_for(taken, WITHIN_S, f"a batch of {self._name} is taken")
-        self._position = self._position.after(batch_hash)
-
-    def _post(self, path: str, body: bytes) -> tuple[int, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=60)
-        try:
-            connection.request("POST", path, body)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
 
 
 def activity() -> Iterator[tuple[int, list[Event]]]:
@@ -175,7 +136,7 @@ def run(folder: Path, *, kills: int) -> Alerts:
     server = Server(folder)
     server.start()
     try:
-        hosts = [Sender(server, f"host{host}") for host in range(HOSTS)]
+        hosts = [Sender(server.data_dir, server.port, f"host{host}") for host in range(HOSTS)]
         for number, (host, events) in enumerate(activity()):
             hosts[host].send(events)
             if kills and number % BATCHES_PER_ROUND == BATCHES_PER_ROUND - 1:
