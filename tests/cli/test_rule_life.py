@@ -196,6 +196,17 @@ def test_agents_get_tags_and_rulesets_are_assigned(server: Server) -> None:
     assert server.run("rules", "unassign", "base")[0] == 0
 
 
+def test_a_plan_says_which_rules_are_staged(server: Server) -> None:
+    """A rule's state in the plan is its file's, or what somebody has given it since."""
+    server.write("a.yml", _rule(), _rule(TWO, "second", "Another") + "tocsin: {state: staged}\n")
+    assert "Another  a.yml" in server.run("rules", "plan", str(server.rules))[1]
+    assert "[staged]" in server.run("rules", "plan", str(server.rules))[1]
+    server.run("rules", "apply", str(server.rules))
+    server.run("rules", "disable", TWO)
+    (planned,) = server.lines("rules", "plan", str(server.rules))
+    assert [change["state"] for change in planned["changes"]] == ["active", "disabled"]  # type: ignore[attr-defined]
+
+
 def test_applying_twice_makes_one_version(server: Server) -> None:
     """Applying a folder that says what it said before adds no version and disturbs no detector."""
     server.write("a.yml", _rule())

@@ -14,6 +14,7 @@ from tocsin.detect.sigma.library import ruleset_folder
 from tocsin.model.errors import InvalidRule, NotFound, WrongState
 from tocsin.state.engine import reading
 from tocsin.state.life.changes import note_change
+from tocsin.state.life.states import states
 from tocsin.state.life.versions import Applied, Version, add_version, current, history, texts_of
 
 __all__ = ["Plan", "apply", "plan", "roll_back"]
@@ -53,7 +54,7 @@ def apply(state: sa.Engine, settings: Settings, folder: Path, ruleset: str, auth
     if planned.problems:
         return planned
     with state.begin() as connection:
-        wanted = changes(read_folder(folder, ruleset), current(connection, settings.org), ruleset)
+        wanted = _changes(connection, settings.org, read_folder(folder, ruleset), ruleset)
         new = [change.applied for change in wanted if change.applied is not None]
         add_version(connection, settings.org, new, author, now_ms)
         if new:
@@ -69,7 +70,13 @@ def _plan(connection: sa.Connection, settings: Settings, folder: Path, ruleset: 
         return Plan(ruleset, [], [str(error)], 0)
     others = [version for version in now.values() if version.ruleset != ruleset]
     found, untested = problems(folder, _base(settings), others)
-    return Plan(ruleset, changes(wanted, now, ruleset), [str(problem) for problem in found], untested)
+    planned = _changes(connection, settings.org, wanted, ruleset)
+    return Plan(ruleset, planned, [str(problem) for problem in found], untested)
+
+
+def _changes(connection: sa.Connection, org: str, wanted: list[Applied], ruleset: str) -> list[Change]:
+    given = {rule_id: said.state for rule_id, said in states(connection, org).items()}
+    return changes(wanted, current(connection, org), given, ruleset)
 
 
 def _base(settings: Settings) -> list[Path]:

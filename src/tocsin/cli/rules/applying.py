@@ -89,6 +89,7 @@ def _say(planned: Plan, *, as_json: bool) -> None:
 
 def _say_change(change: Change) -> None:
     if change.kind != "unchanged":
-        typer.echo(f"{_SIGNS[change.kind]} {change.title or change.rule_id}  {change.path}  ({change.rule_id})")
+        state = f"  [{change.state}]" if change.state not in ("", "active") else ""
+        typer.echo(f"{_SIGNS[change.kind]} {change.title or change.rule_id}  {change.path}  ({change.rule_id}){state}")
     for line in change.diff.splitlines():
         typer.echo(f"    {line}")

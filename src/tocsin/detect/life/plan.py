@@ -16,6 +16,7 @@ from tocsin.detect.sigma.document import documents
 from tocsin.detect.sigma.library import load, rule_files
 from tocsin.detect.sigma.reading import document_id
 from tocsin.model.errors import InvalidRule
+from tocsin.model.life import State
 from tocsin.state.life.versions import Applied, Version, texts_of
 
 __all__ = ["Change", "changes", "problems", "read_folder"]
@@ -31,6 +32,7 @@ class Change(msgspec.Struct, frozen=True):
     rule_id: str
     title: str
     path: str
+    state: str = ""  # of one that stays: active, staged, demoted or disabled
     diff: str = ""  # unified, of a changed one
     applied: Applied | None = None  # what is to be its newest version, if there is a change
 
@@ -57,21 +59,30 @@ def read_folder(folder: Path, ruleset: str) -> list[Applied]:
     return found
 
 
-def changes(wanted: Iterable[Applied], now: Mapping[str, Version], ruleset: str) -> list[Change]:
-    """What applying these documents changes in a ruleset, by path."""
+def changes(
+    wanted: Iterable[Applied], now: Mapping[str, Version], given: Mapping[str, State], ruleset: str
+) -> list[Change]:
+    """What applying these documents changes in a ruleset, by path; a state that was given to a rule stays."""
     new = {each.rule_id: each for each in wanted}
     gone = (version for version in now.values() if version.ruleset == ruleset and version.rule_id not in new)
-    found = [_change(each, now.get(each.rule_id)) for each in new.values()]
-    found += [Change("removed", was.rule_id, was.title, was.path, "", _removal(was)) for was in gone]
+    found = [_change(each, now.get(each.rule_id), given.get(each.rule_id)) for each in new.values()]
+    found += [Change("removed", was.rule_id, was.title, was.path, applied=_removal(was)) for was in gone]
     return sorted(found, key=lambda change: (change.path, change.rule_id))
 
 
-def _change(new: Applied, was: Version | None) -> Change:
+def _change(new: Applied, was: Version | None, given: State | None) -> Change:
+    same = Change("unchanged", new.rule_id, new.title, new.path, str(given or _state(new)))
     if was is None:
-        return Change("added", new.rule_id, new.title, new.path, "", new)
+        return msgspec.structs.replace(same, kind="added", applied=new)
     if (was.content, was.path, was.ruleset) == (new.content, new.path, new.ruleset):
-        return Change("unchanged", new.rule_id, new.title, new.path)
-    return Change("changed", new.rule_id, new.title, new.path, _diff(was, new), new)
+        return same
+    return msgspec.structs.replace(same, kind="changed", diff=_diff(was, new), applied=new)
+
+
+def _state(new: Applied) -> str:
+    """The state that the document gives its rule."""
+    said = next(documents(new.content, new.path)).content.get("tocsin")
+    return str(said.get("state", State.ACTIVE)) if isinstance(said, dict) else State.ACTIVE
 
 
 def _diff(was: Version, new: Applied) -> str:
