@@ -27,7 +27,7 @@ from tocsin.model.rule import Rule
 from tocsin.normalize import cloudtrail
 from tocsin.normalize.auditd import read_events
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 _LONG = bool(os.environ.get("TOCSIN_LONG"))
 _SAMPLE = 100_000 if _LONG else 400
 _RECORDED = 100_000 if _LONG else 300  # events of each log
