@@ -143,6 +143,16 @@ def test_explain_says_what_is_missing(place: Place, arguments: tuple[str, str], 
     assert (code, said in answer) == (2, True)
 
 
+def test_a_correlation_is_not_explained_on_one_event(place: Place) -> None:
+    """It is about many events: the answer names its rules."""
+    counted = "type: event_count, group-by: [User], timespan: 5m, condition: {gte: 3}"
+    body = f"{{{counted}, rules: [5d4c5a3e-6b1d-4b0f-9a7e-2c8f3e1d0a11]}}"
+    text = f"title: Many\nid: 5d4c5a3e-6b1d-4b0f-9a7e-2c8f3e1d0a12\ncorrelation: {body}\n"
+    (place.rule.parent / "many.yml").write_text(text)
+    code, said = place.run("rules", "explain", "Many", "-")
+    assert (code, "name one of its rules: 5d4c5a3e-6b1d-4b0f-9a7e-2c8f3e1d0a11" in said) == (2, True)
+
+
 def test_explain_takes_alerts_and_events_of_the_store(place: Place, seen: list[Finding]) -> None:
     """An alert's id explains its evidence, an event's id that event."""
     settings = load_settings(place.folder / "tocsin.toml", data_dir=place.data_dir)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
+import typer
+
+from tocsin.cli.log_files import SOURCES_HELP
 from tocsin.cli.rules.in_force import in_force
 from tocsin.model.errors import BadInput, NotFound
 
@@ -16,12 +19,14 @@ if TYPE_CHECKING:
 
     from tocsin.config import Settings
     from tocsin.detect.sigma.logsource import Mapping
+    from tocsin.model.correlation import Correlation
     from tocsin.model.event import Event, RefusedLine
     from tocsin.model.rule import Rule
 
-__all__ = ["RAW_SOURCE", "ChosenRule", "chosen_rule", "events_in_files", "mapping_of", "stored_events"]
+__all__ = ["RAW_SOURCE", "ChosenRule", "SourceOption", "chosen_rule", "events_in_files", "mapping_of", "stored_events"]
 
 RAW_SOURCE: Final = "raw"
+SourceOption = Annotated[str, typer.Option(help=f"{SOURCES_HELP} {RAW_SOURCE}: JSON, in the rule's own terms.")]
 _EVENT_UID: Final = re.compile(r"[0-9a-f]{17}-[0-9a-f]{16}")
 
 
@@ -52,13 +57,21 @@ def chosen_rule(name: str, settings: Settings, paths: list[Path] | None, mapping
     if not found and rules.library.refused and named_file:
         raise rules.library.refused[0]
     if not found:
+        _refuse_correlation(name, rules.library.correlations)
         raise NotFound(f"there is no rule {name!r}: name its file, id, title or file name; see `tocsin rules list`")
     if len(found) > 1:
         raise NotFound(f"{name!r} is {len(found)} rules: name one of them, {', '.join(rule.id for rule in found[:5])}")
     return ChosenRule(found[0], rules.texts.get(found[0].path))
 
 
-def _means(name: str, rule: Rule) -> bool:
+def _refuse_correlation(name: str, correlations: Iterable[Correlation]) -> None:
+    for each in correlations:
+        if _means(name, each):
+            members = ", ".join(member.rule for member in each.members)
+            raise BadInput(f"{name!r} is a correlation, which is about many events; name one of its rules: {members}")
+
+
+def _means(name: str, rule: Rule | Correlation) -> bool:
     wanted = name.casefold()
     return wanted in {rule.id.casefold(), rule.title.casefold(), Path(rule.path).stem.casefold()}
 
@@ -69,14 +82,14 @@ def events_in_files(paths: list[Path], source: str) -> Iterator[Event | RefusedL
     Raises:
         BadInput: an unknown source, or a file that cannot be read.
     """
-    from tocsin.cli import events
+    from tocsin.cli import log_files
     from tocsin.detect.history.replay import raw_events
 
     if source == RAW_SOURCE:
         for path in paths:
-            yield from events.read_lines(path, raw_events)
+            yield from log_files.read_lines(path, raw_events)
     else:
-        yield from events.read_source(paths, source)
+        yield from log_files.read_source(paths, source)
 
 
 def stored_events(settings: Settings, key: str) -> list[Event]:

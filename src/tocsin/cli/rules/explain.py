@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from tocsin.cli.rules.chosen import RAW_SOURCE, chosen_rule, events_in_files, mapping_of, stored_events
+from tocsin.cli.log_files import AUTO
+from tocsin.cli.rules.chosen import RAW_SOURCE, SourceOption, chosen_rule, events_in_files, mapping_of, stored_events
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 from tocsin.config import load_settings
 from tocsin.model.errors import NotFound
@@ -28,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def explain(
     rule: Annotated[str, typer.Argument(help="A rule's file, id, title or file name.")],
     event: Annotated[str, typer.Argument(help="A file of events, - for standard input, an event's id, or an alert's.")],
-    source: Annotated[str, typer.Option(help="Format of the file; raw: JSON in the rule's own terms.")] = "ocsf",
+    source: SourceOption = AUTO,
     rules: Annotated[
         list[Path] | None, typer.Option(help="Where to look for the rule; the active ones if none.")
     ] = None,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from tocsin.cli.rules.chosen import chosen_rule, events_in_files, mapping_of
+from tocsin.cli.log_files import AUTO
+from tocsin.cli.rules.chosen import SourceOption, chosen_rule, events_in_files, mapping_of
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 from tocsin.config import load_settings
 from tocsin.model.errors import BadInput, NotFound
@@ -31,7 +32,7 @@ def tune(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     rule: Annotated[str, typer.Argument(help="A rule's file, id, title or file name.")],
     false: Annotated[list[Path] | None, typer.Option(help="Files of events that it should not have found.")] = None,
     true: Annotated[list[Path] | None, typer.Option(help="Files of events that it must still find.")] = None,
-    source: Annotated[str, typer.Option(help="Format of the files; raw: JSON in the rule's own terms.")] = "ocsf",
+    source: SourceOption = AUTO,
     rules: Annotated[
         list[Path] | None, typer.Option(help="Where to look for the rule; the active ones if none.")
     ] = None,
