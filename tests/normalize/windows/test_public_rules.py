@@ -59,7 +59,8 @@ def made(rules: list[Rule]) -> list[Made]:
         if origin is None or fields is None:
             continue
         system = {
-            "channel": fields.pop("Channel", origin[0]),
+            # Of an event that tells of a cleared log, Channel is that log.
+            "channel": origin[0] if rule.logsource.service == "system" else fields.pop("Channel", origin[0]),
             "provider": fields.pop("Provider_Name", origin[1]),
             "id": fields.pop("EventID", origin[2]),
         }
