@@ -35,6 +35,21 @@ __all__ = [
     "WINDOW_MATCHES",
 ]
 
+
+class FirstOf:
+    """Label values of which there may be many: the first so many by name, all others as `other`."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._named = most, set[str]()
+
+    def __call__(self, value: str) -> str:
+        """The label for that value."""
+        if value not in self._named and len(self._named) >= self._most:
+            return "other"
+        self._named.add(value)
+        return value
+
+
 BATCHES_ADMITTED = Counter("tocsin_ingest_batches_total", "Batches appended to the log.")
 EVENTS_ADMITTED = Counter("tocsin_ingest_events_total", "Events appended to the log.")
 BATCHES_REFUSED = Counter(
@@ -68,6 +83,7 @@ RULE_MATCHES = Counter(
     "Matches by rule, of the first 500 rules that match; all others together are `other`.",
     ["rule"],
 )
+RULE_NAMES = FirstOf(500)  # no metric: labels for the one above
 RULES_DEMOTED = Counter("tocsin_rules_demoted_total", "Rules staged because they were noisier than their budget.")
 CORRELATED = Counter("tocsin_correlate_matches_total", "Matches that correlations have looked at.")
 CORRELATIONS_FIRED = Counter("tocsin_correlate_firings_total", "Firings of correlations; several can be one alert.")

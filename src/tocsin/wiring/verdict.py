@@ -24,9 +24,6 @@ from tocsin.wiring.rules import RuleSet
 
 __all__ = ["keep", "silenced", "silenced_alone"]
 
-_MOST_RULES_NAMED = 500
-_named: set[str] = set()
-
 
 def silenced(rules: RuleSet, findings: Sequence[Finding], frames: Mapping[int, Frame]) -> list[Finding]:
     """The findings, those marked that nobody is told of: of staged rules, and hidden by a suppression."""
@@ -115,6 +112,4 @@ def _measure(counted: Mapping[tuple[str, str, int], Hits]) -> None:
     for (_org, rule_id, _hour), hits in counted.items():
         if rule_id == NOISE_RULE:
             metrics.RULES_DEMOTED.inc(hits.matches)
-        if len(_named) < _MOST_RULES_NAMED:
-            _named.add(rule_id)
-        metrics.RULE_MATCHES.labels(rule_id if rule_id in _named else "other").inc(hits.matches)
+        metrics.RULE_MATCHES.labels(metrics.RULE_NAMES(rule_id)).inc(hits.matches)
