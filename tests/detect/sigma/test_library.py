@@ -161,3 +161,22 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     text = _RULE.format(number=1, field="Image").replace("  nc:\n", "  nc:\n    Image: /bin/sh\n")
     (refused,) = load([_write(tmp_path, "a.yml", text)]).refused
     assert (refused.line, refused.reason[:28]) == (7, "key 'Image' stands twice in ")
+
+
+def test_check_names_what_joins_nothing(tmp_path: Path) -> None:
+    """A filter of a rule that is not there, and a group-by that the rule's events can never have."""
+    path = _write(
+        tmp_path,
+        "a.yml",
+        _RULE.format(number=1, field="Image")
+        + "---\ntitle: F\nid: f\nlogsource: {product: linux}\n"
+        + "filter:\n  rules:\n    - nosuch\n  s: {User: x}\n  condition: not s\n"
+        + "---\ntitle: C\nid: c\ncorrelation:\n  type: event_count\n  timespan: 1h\n  condition: {gte: 2}\n"
+        + "  rules: [00000000-0000-4000-8000-000000000001]\n  group-by: [User, Nosuch]\n",
+    )
+    problems = check([path])
+    assert {problem.severity for problem in problems} == {Severity.WARNING}
+    assert [(problem.line, problem.text.partition(",")[0]) for problem in problems] == [
+        (14, "rule 'nosuch'"),
+        (18, "field Nosuch"),
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tocsin.detect.evaluate.engine import title_fields
+from tocsin.detect.quality.check_joined import idle_filters, impossible_names
 from tocsin.detect.sigma.document import Document
 from tocsin.detect.sigma.library import Loader, Progress
 from tocsin.detect.sigma.logsource import Mapping, find_mapping
@@ -68,6 +69,8 @@ def report(paths: Iterable[Path], progress: Progress | None = None, texts: Itera
     problems = [Problem(error.path, error.line, Severity.ERROR, error.reason) for error in library.refused]
     for document, rule in loader.compiled:
         problems += _problems(document, rule)
+    places = (*idle_filters(library), *impossible_names(library))
+    problems += [Problem(path, line, Severity.WARNING, text) for path, line, text in places]
     counts = len(library.rules), len(library.correlations), len(library.filters)
     return Report(*counts, tuple(sorted(problems)))
 
