@@ -32,7 +32,7 @@ from tocsin.wiring.supervise import Child, Supervisor
 __all__ = ["Up"]
 
 _log = structlog.get_logger(__name__)
-_START_S = 60.0
+_START_S = 180.0  # a busy machine may take more than a minute to load everything
 
 
 class Up:
@@ -132,7 +132,7 @@ def _wait_until_it_answers(settings: Settings, instance: str, supervisor: Superv
     """Return when our own console answers, or the supervisor gives up.
 
     Raises:
-        Unreachable: it did not within a minute.
+        Unreachable: it did not within _START_S.
     """
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
