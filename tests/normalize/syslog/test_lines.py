@@ -145,3 +145,30 @@ def test_any_bytes_become_events_with_attributes_of_their_class(lines: list[byte
     assert len(events) == sum(bool(line.decode("utf-8", "backslashreplace").strip()) for line in lines)
     for event in events:
         assert event.values.keys() <= CLASSES[event.class_uid].paths
+
+
+_HEAD = "Jan  2 03:04:05 h "
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        _HEAD + "sudo: a : " + "b ; " * 15_000,
+        _HEAD + "sudo: a : PWD=x" + " ; USER=" * 8_000,
+        _HEAD + "sshd[1]: Failed password for " + "x from " * 9_000,
+        _HEAD + "sshd[1]: Connection closed by invalid user " + "a 1 port " * 7_000,
+        _HEAD + "CRON[1]: (root) CMD (" + ")  " * 20_000 + "x",
+        _HEAD + "kernel: " + "block drop deny reject " * 3_000,
+        _HEAD + "kernel: [1.1] " + "[DROP" * 12_000,
+        _HEAD + "x: pam_unix(a:auth): " + "for user " * 7_000 + "(",
+        "1.1.1.1 - " + "a " * 30_000 + "[",
+        '1.1.1.1 - - [02/Jan/2026:03:04:05 +0100] "' + '\\"' * 30_000,
+        "<13>1 2026-01-02T03:04:05Z h a 1 - " + '[a b="c"]' * 7_000,
+    ],
+    ids=lambda line: line[18:50],
+)
+def test_no_line_takes_long(line: str) -> None:
+    """Patterns do not backtrack without end: 60 KB that nearly fit cost what 60 KB may cost."""
+    began = time.process_time()
+    assert len(_read(line)) == 1
+    assert time.process_time() - began < 0.5
