@@ -133,6 +133,8 @@ def test_a_burst_and_a_login_are_one_alert_with_all_events(watched: Watched) -> 
     [found] = watched.house.rows(alert)
     assert (found.level, found.group, found.hostname) == ("high", {"User": "root"}, "h1")
     met = [(each["field"], each["term"], each["value"]) for row in watched.house.rows(alert_event) for each in row.met]
+    assert ("Failed login", "at least 3 events in 1m", "matched") in met
+    assert ("Many failed logins", "all rules, in order in 2m", "fired") in met
     assert ("Login", "all rules, in order in 2m", "matched") in met
     assert ("User", "the same in all", "root") in met
     assert ("process.cmd_line", "CommandLine|startswith: failed", "failed 1") in met

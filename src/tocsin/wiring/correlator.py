@@ -20,6 +20,7 @@ from tocsin.detect.window.match import Firing, Match
 from tocsin.detect.window.tell import findings
 from tocsin.detect.window.watermark import Patience, Sources
 from tocsin.detect.window.windows import Step, Windows
+from tocsin.model.correlation import Correlation
 from tocsin.model.rule import Rule
 from tocsin.ports import Clock, LakePosition
 from tocsin.state.engine import reading
@@ -150,7 +151,7 @@ class Correlator:
 
     def _write(self, steps: list[Step], horizons: dict[tuple[str, str], int], number: int, now: int) -> None:
         firings = [firing for step in steps for firing in step.firings if not self._is_silent(firing)]
-        found = silenced_alone(self._rules, list(findings(firings, self._events(firings), self._rule)))
+        found = silenced_alone(self._rules, list(findings(firings, self._events(firings), self._known)))
         versions = self._correlating.versions
         with self._engine.begin() as connection:
             keep(connection, self._rules, found, now)
@@ -175,8 +176,9 @@ class Correlator:
         """Is it only there for other correlations?"""
         return firing.correlation.id in self._rules.placement.of(firing.org).only_for_correlations
 
-    def _rule(self, org: str, rule_id: str) -> Rule | None:
-        return self._rules.placement.of(org).rules.get(rule_id)
+    def _known(self, org: str, rule_id: str) -> Rule | Correlation | None:
+        rules = self._rules.placement.of(org)
+        return rules.rules.get(rule_id) or next((each for each in rules.correlations if each.id == rule_id), None)
 
     def _held(self) -> tuple[int, int]:
         held = [windows.held for windows in self._windows.values()]

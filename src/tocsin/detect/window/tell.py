@@ -16,15 +16,15 @@ from tocsin.model.event import Event, nest
 from tocsin.model.finding import EVIDENCE_KEPT, Finding, MetTerm
 from tocsin.model.rule import Rule
 
-__all__ = ["KnownRule", "findings", "title_of"]
+__all__ = ["Known", "findings", "title_of"]
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 
-# The rule of an id, in an org; None if it is gone.
-KnownRule = Callable[[str, str], Rule | None]
+# The rule or correlation of an id, in an org; None if it is gone.
+Known = Callable[[str, str], Rule | Correlation | None]
 
 
-def findings(firings: Iterable[Firing], events: Mapping[int, bytes], rule_of: KnownRule) -> Iterator[Finding]:
+def findings(firings: Iterable[Firing], events: Mapping[int, bytes], known: Known) -> Iterator[Finding]:
     """One finding for each event of each firing; events by the number under which the state keeps them."""
     seen: Counter[tuple[object, ...]] = Counter()
     for firing in firings:
@@ -34,7 +34,7 @@ def findings(firings: Iterable[Firing], events: Mapping[int, bytes], rule_of: Kn
                 alert = (*firing.anchor.key, firing.slot)
                 seen[alert] += 1
                 whole = seen[alert] <= EVIDENCE_KEPT
-                yield _finding(firing, title, group, read_event(events[match.row]), match, rule_of, whole=whole)
+                yield _finding(firing, title, group, read_event(events[match.row]), match, known, whole=whole)
 
 
 def title_of(firing: Firing) -> str:
@@ -62,7 +62,7 @@ def _finding(
     group: dict[str, str],
     event: Event,
     match: Match,
-    rule_of: KnownRule,
+    known: Known,
     *,
     whole: bool,
 ) -> Finding:
@@ -81,22 +81,21 @@ def _finding(
         time=match.time,
         group=group,
         window_ms=correlation.window_ms or correlation.timespan_ms,
-        met=tuple(_met(firing, match, event, rule_of(firing.org, match.member))) if whole else (),
+        met=tuple(_met(firing, match, event, known)) if whole else (),
         event=nest(event) if whole else {},
         fired_at=firing.slot[0],
     )
 
 
-def _met(firing: Firing, match: Match, event: Event, rule: Rule | None) -> Iterator[MetTerm]:
+def _met(firing: Firing, match: Match, event: Event, known: Known) -> Iterator[MetTerm]:
     """Why the event is part of it: its rule, its value, its group; and why its rule matched."""
     correlation = firing.correlation
-    title = rule.title if rule is not None else match.member
-    yield MetTerm(title, asked(correlation), _own_value(correlation, match) or "matched")
+    looking, member = known(firing.org, match.correlation), known(firing.org, match.member)
+    if isinstance(looking, Correlation):
+        yield MetTerm(member.title if member else match.member, asked(looking), ", ".join(match.value) or "matched")
+    if match.correlation != correlation.id:
+        yield MetTerm(looking.title if looking else match.correlation, asked(correlation), "fired")
     for name, value in _own_group(firing).items():
         yield MetTerm(name, "the same in all", value or "(none)")
-    if rule is not None:
-        yield from met(rule.condition, event)
-
-
-def _own_value(correlation: Correlation, match: Match) -> str:
-    return ", ".join(match.value) if match.correlation == correlation.id else ""
+    if isinstance(member, Rule):
+        yield from met(member.condition, event)
