@@ -191,7 +191,7 @@ _REASONS: Final[dict[str, Callable[[Case], Case]]] = {
     "an object at a field is its JSON, for rsigma it passes no test": _objects,
     "an empty list is null, for rsigma it is not": _in_event(_empty_list),
     "long s differs from s in case only, for rsigma it is another letter": _in_event(_letters),
-    "'|all' over keywords: rsigma never finds them": _in_rule(_keyword_under_all),
+    "all over keywords: rsigma never finds them": _in_rule(_keyword_under_all),
     "a number as keyword is found within texts, by rsigma not": _in_rule(_number_keyword),
     "windash stands for five dashes, in rsigma only where the rule writes a hyphen": _in_rule(_windash),
     "base64offset: rsigma keeps a last character that depends on what follows": _in_rule(_base64offset),

@@ -166,6 +166,7 @@ def test_windash(dash: str) -> None:
     assert _holds("f|windash|contains: ' -param-name'", _of(f"x {dash}param-name"))
     assert not _holds("f|windash|contains: ' -param-name'", _of(f"x {dash}param/name"))
     assert _holds("f|contains|windash: ' /e'", _of(f"x {dash}e y"))
+    assert _holds("f|contains|windash: ' \u2014e'", _of(f"x {dash}e y"))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Sigma's modifiers where pySigma does not do all that the specification says.
 
 pySigma looks modifiers up in one table, to which these are added when this module is imported: `utf16le`, which it does
-not know by that name, and encodings of more than ASCII, which have a meaning where base64 follows.
+not know by that name, encodings of more than ASCII, which have a meaning where base64 follows, and long dashes in rules.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
@@ -19,6 +20,7 @@ from sigma.modifiers import (
     SigmaUTF16BEModifier,
     SigmaUTF16Modifier,
     SigmaWideModifier,
+    SigmaWindowsDashModifier,
     modifier_mapping,
 )
 from sigma.rule.detection import SigmaDetectionItem
@@ -30,6 +32,7 @@ __all__ = ["expanded", "is_cased", "written_key"]
 
 # Bytes that are no UTF-8 travel through the parts of a string as lone surrogates (PEP 383), until base64 takes them.
 _ESCAPE: Final = "surrogateescape"
+_LONG_DASH: Final = re.compile("\\B[\u2013\u2014\u2015]\\b")
 _BOM: Final = "\ufeff"
 _MOST_EXPANDED: Final = 10_000
 
@@ -57,6 +60,13 @@ class _Utf16be(SigmaUTF16BEModifier):
 class _Utf16(SigmaUTF16Modifier):
     def modify(self, val: SigmaString) -> SigmaString:
         return _of_parts([_BOM, *_encoded(val, "utf-16le")])
+
+
+class _Windash(SigmaWindowsDashModifier):
+    """All five are the same, also where the rule writes one of the long ones."""
+
+    def modify(self, val: SigmaString) -> SigmaExpansion:
+        return super().modify(val.map_str_parts(lambda part: _LONG_DASH.sub("-", part)))
 
 
 class _Base64(SigmaBase64Modifier):
@@ -93,6 +103,7 @@ modifier_mapping.update(
         "utf16le": _Utf16le,
         "utf16be": _Utf16be,
         "utf16": _Utf16,
+        "windash": _Windash,
         "base64": _Base64,
         "base64offset": _Base64Offset,
     }
