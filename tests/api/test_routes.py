@@ -29,6 +29,8 @@ GUARDED = [
     ("POST", "/suppressions"),
     ("GET", "/suppressions/x"),
     ("DELETE", "/suppressions/x"),
+    ("GET", "/intel/feeds"),
+    ("GET", "/intel/lookup"),
     ("GET", "/agents"),
     ("GET", "/status"),
     ("DELETE", "/tokens/current"),

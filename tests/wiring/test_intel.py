@@ -47,17 +47,9 @@ def _row(name: str, location: Path, **known: object) -> FeedRow:
         "format": "list",
         "location": str(location),
         "level": "high",
-        "warns": False,
-        "options": {},
         "every_ms": DAY,
-        "version": 0,
         "created_at": NOW,
-        "fetched_at": None,
-        "tried_at": None,
         "next_at": NOW,
-        "error": None,
-        "counts": {},
-        "cursor": {},
     }
     return FeedRow(**(values | known))  # type: ignore[arg-type]  # the fields, by name
 

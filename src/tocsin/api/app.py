@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 import tocsin
-from tocsin.api import alerts, events, fleet, rules, suppressions, tokens
+from tocsin.api import alerts, events, fleet, intel, rules, suppressions, tokens
 from tocsin.api.backend import Backend
 from tocsin.api.problem import problem, tocsin_problem
 from tocsin.model.errors import TocsinError
@@ -28,7 +28,7 @@ def app(backend: Backend) -> FastAPI:
         redirect_slashes=False,
     )
     made.state.backend = backend
-    for each in (tokens, alerts, events, rules, suppressions, fleet):
+    for each in (tokens, alerts, events, rules, suppressions, intel, fleet):
         made.include_router(each.router)
     made.add_exception_handler(TocsinError, tocsin_problem)
     made.add_exception_handler(RequestValidationError, _invalid)

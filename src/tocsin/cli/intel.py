@@ -66,14 +66,8 @@ def add(  # noqa: PLR0913, PLR0917 -- each is an option
         warns=known == "warninglist",
         options=options,
         every_ms=0 if every == "never" else milliseconds(every),
-        version=0,
         created_at=now,
-        fetched_at=None,
-        tried_at=None,
-        next_at=now + _DAY_MS,
-        error=None,
-        counts={},
-        cursor={},
+        next_at=now + _DAY_MS,  # read below, not by the server
     )
     with engine.begin() as connection:
         add_feed(connection, feed)
@@ -208,9 +202,9 @@ def _opened(settings: Settings) -> tuple[sa.Engine, int]:
 
 
 def _update(engine: sa.Engine, feed: FeedRow, settings: Settings) -> Outcome:
+    from tocsin.intel.fetch import feed_client
     from tocsin.intel.update import update as update_feed
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.intel import feed_client
 
     with feed_client() as client:
         return update_feed(engine, feed, client, SystemClock().now_ms(), settings.intel_hunt_days * _DAY_MS)

@@ -36,7 +36,7 @@ _LEASE_MS = 600_000  # whoever fetches a feed has so long before another may try
 _SOONEST_MS, _LATEST_MS = 60_000, 3_600_000  # after a failure
 
 
-class FeedRow(msgspec.Struct, frozen=True):
+class FeedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A feed as it is kept. Times are milliseconds since the epoch."""
 
     org: str  # empty: every org's
@@ -44,17 +44,17 @@ class FeedRow(msgspec.Struct, frozen=True):
     format: str
     location: str
     level: str
-    warns: bool
-    options: dict[str, Any]
-    every_ms: int  # 0: only when asked to
-    version: int
     created_at: int
-    fetched_at: int | None
-    tried_at: int | None
     next_at: int
-    error: str | None
-    counts: dict[str, Any]
-    cursor: dict[str, Any]
+    warns: bool = False
+    options: dict[str, Any] = {}
+    every_ms: int = 0  # 0: only when asked to
+    version: int = 0
+    fetched_at: int | None = None
+    tried_at: int | None = None
+    error: str | None = None
+    counts: dict[str, Any] = {}
+    cursor: dict[str, Any] = {}
 
     @property
     def read_options(self) -> Options:

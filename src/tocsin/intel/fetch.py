@@ -20,10 +20,11 @@ from tocsin.intel.options import Options
 from tocsin.intel.read.misp import event_names
 from tocsin.model.errors import InvalidFeed, Unreachable
 
-__all__ = ["AGENT", "MAX_BYTES", "Source", "fetch", "is_url", "request"]
+__all__ = ["AGENT", "MAX_BYTES", "Source", "feed_client", "fetch", "is_url", "request"]
 
 MAX_BYTES: Final = 512 * 1024 * 1024
 AGENT: Final = {"User-Agent": "tocsin"}
+_TIMEOUT_S: Final = 60.0
 _MAX_EVENTS: Final = 10_000
 _GZIP: Final = b"\x1f\x8b"
 _MANIFEST: Final = "manifest.json"
@@ -35,6 +36,11 @@ class Source(msgspec.Struct, frozen=True):
     documents: tuple[bytes, ...]
     cursor: dict[str, Any]
     changes_only: bool = False  # what was given before and does not come again still holds
+
+
+def feed_client() -> httpx.Client:
+    """The client that feeds are fetched with."""
+    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, max_redirects=5)
 
 
 def is_url(location: str) -> bool:

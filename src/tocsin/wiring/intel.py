@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Final
 
-import httpx
 import msgspec
 import sqlalchemy as sa
 import structlog
@@ -20,6 +19,7 @@ from tocsin.config import Settings
 from tocsin.detect.evaluate.naive import holds
 from tocsin.detect.history.scan import Period
 from tocsin.intel.feeds import all_feeds, claim_due, one, rows_of_feed
+from tocsin.intel.fetch import feed_client
 from tocsin.intel.history import findings_in, new_rows
 from tocsin.intel.hunts import Hunt, advance, claim_hunt, hunts_of, postpone
 from tocsin.intel.index import FeedIndex
@@ -34,20 +34,14 @@ from tocsin.state.tables import EVERY_ORG, org
 from tocsin.wiring.history import History
 from tocsin.wiring.part import Part
 
-__all__ = ["Hunter", "feed_client", "intel_parts"]
+__all__ = ["Hunter", "intel_parts"]
 
 _log = structlog.get_logger(__name__)
 _LOOK_S: Final = 0.5
 _IDLE_S: Final = 1.0
-_TIMEOUT_S: Final = 60.0
 _DAY_MS: Final = 86_400_000
 _MOST_FINDINGS: Final = 10_000
 _AGAIN_MS: Final = 60_000
-
-
-def feed_client() -> httpx.Client:
-    """The client that feeds are fetched with."""
-    return httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, max_redirects=5)
 
 
 class Hunter:
