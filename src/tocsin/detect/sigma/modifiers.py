@@ -1,7 +1,8 @@
 """Sigma's modifiers where pySigma does not do all that the specification says.
 
-pySigma looks modifiers up in one table, to which these are added when this module is imported: `utf16le`, which it does
-not know by that name, encodings of more than ASCII, which have a meaning where base64 follows, and long dashes in rules.
+pySigma looks modifiers up in one table, to which these are added when this module is imported: `utf16le`, which it
+does not know by that name, encodings of more than ASCII, which have a meaning where base64 follows, and long dashes in
+what a rule says.
 """
 
 from __future__ import annotations
