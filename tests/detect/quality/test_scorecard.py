@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from house import DAY, NOW, House
+from house import DAY, NOW, House, drain
+from tocsin.detect.history.scan import Period
 from tocsin.detect.quality.arrival import Arrivals, asked_fields
 from tocsin.detect.quality.experience import Experience, Judgement, experiences, judged_alerts, judgement
 from tocsin.detect.quality.lint.run import lint_files
@@ -17,7 +18,9 @@ from tocsin.detect.quality.scorecard import Card, Seen, cards, middling_cost
 from tocsin.detect.sigma.library import load
 from tocsin.model.event import Event, Value
 from tocsin.model.rule import Rule
+from tocsin.model.wire import PlainRecord
 from tocsin.state.tables import alert, alert_event, rule_cost, rule_hit, rule_state
+from tocsin.wiring.history import History
 
 _TODAY = dt.date(2026, 11, 23)
 _ID = "5d4c5a3e-6b1d-4b0f-9a7e-2c8f3e1d0a11"
@@ -160,19 +163,42 @@ def test_fields_that_are_needed_are_told_from_filters(tmp_path: Path) -> None:
     assert set(asked_fields(_rules(tmp_path)[0])) == {"Image", "CommandLine"}
 
 
-def test_fields_that_never_arrive_are_named(tmp_path: Path, house: House) -> None:
-    """What the store has really seen decides, per class and period."""
-    (rule,) = _rules(tmp_path)
-    query = house.query()
-    assert not Arrivals(query, "default", NOW - DAY, NOW + DAY).fed(rule)
+def _arrivals(house: House, rules: tuple[Rule, ...], since: int = NOW - DAY, org: str = "default") -> Arrivals:
+    period = Period(since, NOW + DAY)
+    return Arrivals(rules, History(house.query(), org).pieces(period), period, lambda _done, _total: None)
+
+
+@pytest.mark.parametrize("in_files", [True, False])
+def test_fields_that_never_arrive_are_named(tmp_path: Path, house: House, *, in_files: bool) -> None:
+    """What the store has really seen decides, per class, period and org, in files as among hot rows."""
+    rules = _rules(tmp_path)
+    assert not _arrivals(house, rules).fed(rules[0])
     started: dict[str, Value] = {"time": NOW, "activity_id": 1, "process.file.path": "/bin/nc"}
+    sink = house.lake_sink()
     house.append_events(0, [Event(1007, dict(started))])
-    arrivals = Arrivals(query, "default", NOW - DAY, NOW + DAY)
-    assert (arrivals.fed(rule), arrivals.missing(rule)) == (True, ["CommandLine"])
+    if in_files:
+        drain(house.runner(sink))
+    arrivals = _arrivals(house, rules)
+    assert (arrivals.fed(rules[0]), arrivals.missing(rules[0])) == (True, ["CommandLine"])
     house.append_events(1, [Event(1007, started | {"process.cmd_line": "nc -e"})])
-    assert Arrivals(query, "default", NOW - DAY, NOW + DAY).missing(rule) == []
-    assert not Arrivals(query, "default", NOW + 1, NOW + DAY).fed(rule)
-    assert not Arrivals(query, "other", NOW - DAY, NOW + DAY).fed(rule)
+    assert _arrivals(house, rules).missing(rules[0]) == []
+    assert not _arrivals(house, rules, since=NOW + 1).fed(rules[0])
+    assert not _arrivals(house, rules, org="other").fed(rules[0])
+
+
+def test_keys_of_records_and_originals_arrive_too(tmp_path: Path, house: House) -> None:
+    """A rule on audit records, or on an original's paths, is held against those of the newest events."""
+    audit = _RULE.replace("category: process_creation", "service: auditd").replace("Image|endswith", "exe")
+    (rule,) = _rules(tmp_path, audit.replace("CommandLine|contains", "key"))
+    record = PlainRecord("SYSCALL", ("exe",), ("/bin/nc",))
+    house.append_events(0, [Event(1007, {"time": NOW, "activity_id": 1}, (record,))])
+    assert _arrivals(house, (rule,)).missing(rule) == ["key"]
+    trail = _RULE.replace("product: linux, category: process_creation", "product: aws, service: cloudtrail")
+    (rule,) = _rules(tmp_path, trail.replace("Image|endswith", "requestParameters.x"))
+    original: dict[str, Value] = {"time": NOW, "activity_id": 1, "metadata.log_name": "cloudtrail"}
+    original["unmapped.source"] = '{"requestParameters": {"x": "/nc"}}'
+    house.append_events(1, [Event(6003, original)])
+    assert _arrivals(house, (rule,)).missing(rule) == ["CommandLine"]
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,11 @@ def _least(said: str) -> int:
 
 def _seen(settings: Settings, rules: Sequence[Rule], last: str) -> dict[str, Seen] | None:
     """What the server knows of each rule; None if none was ever started here."""
+    from tocsin.detect.history.scan import Period
     from tocsin.detect.quality.arrival import Arrivals
     from tocsin.wiring.clock import SystemClock
     from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.history import History
     from tocsin.wiring.storage import open_storage
 
     period = milliseconds(last)
@@ -96,9 +98,11 @@ def _seen(settings: Settings, rules: Sequence[Rule], last: str) -> dict[str, See
         return None
     now = SystemClock().now_ms()
     known = seen_rules(settings, last) or {}
-    with closing(open_storage(settings, open_server_state(settings, now))) as storage, progress("rules") as bar:
-        arrivals = Arrivals(storage.query, settings.org, now - period, now + 60_000)
-        arrivals.ask_all(rules, bar)
+    with closing(open_storage(settings, open_server_state(settings, now))) as storage, progress("event classes") as bar:
+        looked_at = Period(now - period, now + 60_000)
+        classes = {class_uid for rule in rules for class_uid in rule.class_uids}
+        pieces = History(storage.query, settings.org).pieces(looked_at, classes)
+        arrivals = Arrivals(rules, pieces, looked_at, bar)
         return {rule.id: _of_rule(rule, known, arrivals, period / _DAY_MS) for rule in rules}
 
 

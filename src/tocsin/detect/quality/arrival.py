@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tocsin.columnar.flat import column_at, flat, flat_columns
+from tocsin.columnar.frame import events_at
+from tocsin.detect.evaluate.texts import texts
+from tocsin.detect.history.scan import Period, Progress
 from tocsin.detect.sigma.logsource import find_mapping
-from tocsin.model.condition import And, Condition, Exists, Field, InRecord, Match, Or, Scope
+from tocsin.model.condition import SOURCE, And, Condition, Field, InRecord, Match, Or, Scope
+from tocsin.model.event import Event
 from tocsin.model.rule import Rule
-from tocsin.model.schema import CLASSES
-from tocsin.ports import Query, Selection
+from tocsin.model.schema import CLASSES, RECORDS
+from tocsin.ports import Piece
 
 __all__ = ["Arrivals", "asked_fields"]
+
+_SAMPLE: Final = 5_000  # events of a class whose records and originals are looked into
 
 
 def asked_fields(rule: Rule) -> dict[str, frozenset[Field]]:
@@ -40,45 +51,80 @@ def _needed(condition: Condition) -> Iterator[Match]:
 
 
 class Arrivals:
-    """Asks the store whether fields have had a value in a period; each question once."""
+    """What has had a value in a period, found out once for all rules.
 
-    def __init__(self, query: Query, org: str, since_ms: int, until_ms: int) -> None:
-        self._query, self._org, self._period = query, org, (since_ms, until_ms)
-        self._classes: dict[int, bool] = {}
-        self._fields: dict[tuple[Field, tuple[int, ...]], bool] = {}
+    Attributes are looked for in everything that is stored; keys of records and paths of originals, which are no columns
+    of their own, in the newest events of each class.
+    """
+
+    def __init__(self, rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> None:
+        self._asked = {rule.id: asked_fields(rule) for rule in rules}
+        self._seen: dict[int, set[Field]] = {}  # by class; a class without events is not in it
+        wanted = self._wanted(rules)
+        for done, class_uid in enumerate(sorted(wanted), 1):
+            mine = [piece for piece in pieces if piece.class_uid == class_uid]
+            self._look(class_uid, wanted[class_uid], sorted(mine, key=_last_time, reverse=True), period)
+            progress(done, len(wanted))
+
+    def _wanted(self, rules: Iterable[Rule]) -> dict[int, set[Field]]:
+        wanted: dict[int, set[Field]] = {}
+        for rule in rules:
+            fields = set().union(*self._asked[rule.id].values())
+            for class_uid in rule.class_uids:
+                wanted.setdefault(class_uid, set()).update(fields)
+        return wanted
+
+    def _look(self, class_uid: int, wanted: set[Field], newest: Sequence[Piece], period: Period) -> None:
+        attributes = {f.path for f in wanted if f.scope is Scope.ATTRIBUTE} & CLASSES[class_uid].paths
+        others = {field for field in wanted if field.scope is not Scope.ATTRIBUTE}
+        sampled = 0
+        for piece in newest:
+            rows = _rows_in(piece, attributes, period)
+            if not rows.num_rows:
+                continue
+            seen = self._seen.setdefault(class_uid, set())
+            arrived = set(flat_columns(rows, attributes).column_names)
+            seen |= {Field(path) for path in arrived}
+            attributes -= arrived
+            if others and sampled < _SAMPLE:
+                events = _newest_events(piece, _SAMPLE - sampled, period)
+                sampled += len(events)
+                found = {field for field in others if any(_has(event, field) for event in events)}
+                seen |= found
+                others -= found
+            if not attributes and (not others or sampled >= _SAMPLE):
+                return
 
     def fed(self, rule: Rule) -> bool:
         """Have there been events of any of the rule's classes?"""
-        return bool(self._with_events(rule))
+        return any(class_uid in self._seen for class_uid in rule.class_uids)
 
     def missing(self, rule: Rule) -> list[str]:
         """The rule's names of the fields that it needs and that never had a value."""
-        classes = self._with_events(rule)
-        asked = asked_fields(rule)
-        return [name for name, fields in asked.items() if not any(self._arrives(field, classes) for field in fields)]
+        seen = set().union(*(self._seen.get(class_uid, ()) for class_uid in rule.class_uids))
+        return [name for name, fields in self._asked[rule.id].items() if fields.isdisjoint(seen)]
 
-    def ask_all(self, rules: Sequence[Rule], progress: Callable[[int, int], None] = lambda _done, _total: None) -> None:
-        """Ask all that these rules need, telling how far it is."""
-        for done, rule in enumerate(rules, 1):
-            self.missing(rule)
-            progress(done, len(rules))
 
-    def _with_events(self, rule: Rule) -> tuple[int, ...]:
-        return tuple(class_uid for class_uid in rule.class_uids if self._has_events(class_uid))
+def _rows_in(piece: Piece, paths: Collection[str], period: Period) -> pa.Table:
+    """These paths of the piece's rows of the period."""
+    rows = piece.read({*paths, "time"})
+    time = column_at(rows, "time")
+    return rows.filter(pc.and_(pc.greater_equal(time, period.since), pc.less(time, period.until)))
 
-    def _has_events(self, class_uid: int) -> bool:
-        if class_uid not in self._classes:
-            self._classes[class_uid] = self._any(None, (class_uid,))
-        return self._classes[class_uid]
 
-    def _arrives(self, field: Field, classes: tuple[int, ...]) -> bool:
-        able = tuple(uid for uid in classes if field.scope is not Scope.ATTRIBUTE or field.path in CLASSES[uid].paths)
-        if not able:
-            return False
-        if (field, able) not in self._fields:
-            exists: Condition = Match(field, Exists())
-            self._fields[field, able] = self._any(InRecord(exists) if field.scope is Scope.RECORD else exists, able)
-        return self._fields[field, able]
+def _last_time(piece: Piece) -> int:
+    return int(pc.max(column_at(piece.read({"time"}), "time")).as_py() or 0)
 
-    def _any(self, condition: Condition | None, classes: tuple[int, ...]) -> bool:
-        return self._query.count(Selection(self._org, *self._period, condition, classes)) > 0
+
+def _newest_events(piece: Piece, count: int, period: Period) -> list[Event]:
+    """The last rows of the piece, which lie in the order of time, as events with their records and originals."""
+    numbers = range(max(0, len(piece) - count), len(piece))
+    frame = flat(piece.pick(numbers, {"time", SOURCE, RECORDS}), piece.class_uid)
+    events = events_at(frame, range(len(numbers)))
+    return [event for event in events if period.since <= int(event.values["time"]) < period.until]
+
+
+def _has(event: Event, field: Field) -> bool:
+    if field.scope is Scope.RECORD:
+        return any(field.path == "type" or field.path in record.keys for record in event.records)
+    return bool(texts(event, field, None))
