@@ -17,7 +17,7 @@ from tocsin.columnar.frame import event_at
 from tocsin.columnar.nested import nested
 from tocsin.conditions.fold_sql import fold_sql
 from tocsin.conditions.literal import passes
-from tocsin.conditions.render_sql import render_filter
+from tocsin.conditions.render_sql import DIALECTS, render_filter
 from tocsin.conditions.text_sql import passes_sql
 from tocsin.detect.evaluate.naive import holds
 from tocsin.model.condition import (
@@ -45,7 +45,7 @@ def test_a_test_as_sql_passes_the_same_texts(
     database: duckdb.DuckDBPyConnection, test: Test, values: list[str]
 ) -> None:
     """Every kind of test, on texts made to be confused with each other."""
-    sql = passes_sql(test, exp.column("value")).sql(dialect="duckdb")
+    sql = passes_sql(test, exp.column("value"), DIALECTS["duckdb"]).sql(dialect="duckdb")
     database.register("texts", pa.table({"value": values}))
     found = database.execute(f"SELECT coalesce({sql}, FALSE) FROM texts").fetchall()  # noqa: S608 - rendered, as in use
     assert [passed for (passed,) in found] == [passes(test, value) for value in values]
@@ -54,7 +54,7 @@ def test_a_test_as_sql_passes_the_same_texts(
 def test_folding_in_sql_is_folding_for_every_character(database: duckdb.DuckDBPyConnection) -> None:
     """All code points at once: the engine's result is the model's."""
     characters = [chr(point) for point in range(1, sys.maxunicode + 1) if not 0xD800 <= point <= 0xDFFF]
-    sql = fold_sql(exp.column("value")).sql(dialect="duckdb")
+    sql = fold_sql(exp.column("value"), DIALECTS["duckdb"]).sql(dialect="duckdb")
     text = "".join(characters)
     database.register("characters", pa.table({"value": [text], "folded": [fold(text)]}))
     wrong = database.execute(f"SELECT count(*) FROM characters WHERE ({sql}) <> folded").fetchall()  # noqa: S608

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
+from tocsin.model.condition import Glob
 from tocsin.model.errors import InvalidQuery
 
-__all__ = ["all_of", "any_of", "call", "each", "integer", "some", "text", "whole"]
+__all__ = ["all_of", "any_of", "call", "each", "integer", "like_text", "text", "where", "whole"]
 
 
 def text(value: str) -> exp.Expr:
@@ -43,10 +44,19 @@ def each(name: str, values: exp.Expr, variable: str, make: Callable[[exp.Expr], 
     return call(name, values, exp.Lambda(this=body, expressions=[exp.to_identifier(variable)]))
 
 
-def some(values: exp.Expr, variable: str, make: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Some element of the list passes; false, not null, where there is no list."""
-    passing = call("len", each("list_filter", values, variable, make))
-    return exp.GT(this=call("coalesce", passing, integer(0)), expression=integer(0))
+def where(guard: exp.Expr, condition: exp.Expr) -> exp.Expr:
+    """The condition where the guard holds; the engine may compute it elsewhere too, so it must not raise."""
+    return exp.Case(ifs=[exp.If(this=guard, true=condition)], default=exp.false())
+
+
+def like_text(parts: Sequence[str | Glob], escape: str) -> str:
+    """A pattern of LIKE."""
+    wild = {Glob.ANY: "%", Glob.ONE: "_"}
+    special = {"%", "_", escape}
+    return "".join(
+        wild[part] if isinstance(part, Glob) else "".join(escape * (each in special) + each for each in part)
+        for part in parts
+    )
 
 
 def all_of(parts: Sequence[exp.Expr]) -> exp.Expr:
