@@ -235,7 +235,13 @@ def test_the_state_tells_what_was_seen(house: House) -> None:
         hits = {"org": "default", "rule_id": _ID, "matches": 5, "alerts": 2}
         connection.execute(sa.insert(rule_hit), [hits | {"hour": NOW}, hits | {"hour": NOW - 60 * DAY}])
         connection.execute(sa.insert(rule_hit), [hits | {"hour": NOW, "org": "other"}])
-        rows = [_alert("a", "closed", "false positive"), _alert("b", "acknowledged", None), _alert("c", "open", None)]
+        uncounted = _alert("e", "open", None) | {"rule_id": _OTHER}
+        rows = [
+            uncounted,
+            _alert("a", "closed", "false positive"),
+            _alert("b", "acknowledged", None),
+            _alert("c", "open", None),
+        ]
         connection.execute(sa.insert(alert), [*rows, _alert("d", "closed", "false positive", "other")])
         event = {"alert_id": "a", "event_uid": "1", "class_uid": 1007, "time": NOW, "event": {"time": NOW}, "met": []}
         connection.execute(sa.insert(alert_event), [event | {"org": org} for org in ("default", "other")])
@@ -245,7 +251,8 @@ def test_the_state_tells_what_was_seen(house: House) -> None:
         connection.execute(sa.insert(rule_state), [state])
     with house.state.connect() as connection:
         assert experiences(connection, "default", NOW - DAY) == {
-            _ID: Experience(5, 2, 0, 0, NOW, false_positives=1, true_positives=1, cost_ns=50.0, state="staged")
+            _ID: Experience(5, 2, 0, 0, NOW, false_positives=1, true_positives=1, cost_ns=50.0, state="staged"),
+            _OTHER: Experience(matches=3, alerts=1, last_match_at=NOW),  # from before hits were counted
         }
         assert judged_alerts(connection, "default", _ID, Judgement.FALSE) == [{"time": NOW}]
         assert judged_alerts(connection, "default", _ID, Judgement.TRUE) == []

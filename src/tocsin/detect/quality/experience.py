@@ -67,8 +67,9 @@ def experiences(connection: sa.Connection, org: str, since_ms: int) -> dict[str,
         found[row.rule_id] = Experience(
             row.matches, row.alerts, row.staged, row.suppressed, last_match_at=row.last_hour
         )
+    counted = frozenset(found)
     for row in connection.execute(_alerts(org, since_ms)):
-        _add_alert(found.setdefault(row.rule_id, Experience()), row)
+        _add_alert(found.setdefault(row.rule_id, Experience()), row, counted=row.rule_id in counted)
     costs = sa.select(rule_cost.c.rule_id, rule_cost.c.took_ns, rule_cost.c.events)
     for row in connection.execute(costs.where(rule_cost.c.org == org, rule_cost.c.events > 0)):
         found.setdefault(row.rule_id, Experience()).cost_ns = row.took_ns / row.events
@@ -88,7 +89,11 @@ def _alerts(org: str, since_ms: int) -> sa.Select[Any]:
     return sa.select(*columns).where(alert.c.org == org, alert.c.last_event_at >= since_ms)
 
 
-def _add_alert(experience: Experience, row: sa.Row[Any]) -> None:
+def _add_alert(experience: Experience, row: sa.Row[Any], *, counted: bool) -> None:
+    """What people made of an alert; and its events, if hits of the rule were not counted when it was opened."""
+    if not counted:
+        experience.matches += row.event_count
+        experience.alerts += 1
     judged = judgement(row.status, row.closed_reason)
     experience.false_positives += judged is Judgement.FALSE
     experience.true_positives += judged is Judgement.TRUE
