@@ -78,6 +78,7 @@ def _declared(document: Document) -> Declared:
     # pySigma reads one bound at a time.
     first = {"condition": conditions[0]} if conditions else {}
     sigma = SigmaCorrelationRule.from_dict({**content, "correlation": {**body, **first}})
+    _check_aliases(sigma)
     kind = CorrelationType(sigma.type.name.lower())
     references = _references(sigma)
     expression, bounds = _limits(sigma, conditions, references)
@@ -93,6 +94,13 @@ def _declared(document: Document) -> Declared:
         expression=expression,
         generate=sigma.generate or content.get("generate") is True,
     )
+
+
+def _check_aliases(sigma: SigmaCorrelationRule) -> None:
+    for name, alias in sigma.aliases.aliases.items():
+        for reference, field in alias.mapping.items():
+            if not isinstance(field, str):
+                raise InvalidRule(f"alias {name!r} must name a field of {reference.reference!r}, not {field!r}")
 
 
 def _conditions(condition: object) -> list[dict[str, object]]:
