@@ -20,7 +20,7 @@ from tocsin.model.event import Event
 from tocsin.ports import LakePosition
 from tocsin.state.engine import open_state
 
-__all__ = ["DAY_MS", "DAYS", "START", "build"]
+__all__ = ["DAYS", "DAY_MS", "START", "build"]
 
 DAY_MS = 86_400_000
 DAYS = 30
