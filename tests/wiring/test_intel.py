@@ -23,7 +23,7 @@ from tocsin.model.finding import EVIDENCE_KEPT
 from tocsin.state.engine import reading
 from tocsin.state.life.suppressions import NewSuppression
 from tocsin.state.life.suppressions import add as suppress
-from tocsin.state.tables import alert, alert_event, org
+from tocsin.state.tables import alert, alert_event, intel_block, org
 from tocsin.wiring.intel import Hunter
 from tocsin.wiring.listed import Listed
 
@@ -157,6 +157,21 @@ def test_a_due_feed_is_claimed_once(house: House) -> None:
         assert claimed.name == "a"
         assert claim_due(connected, house.clock.now_ms()) is None
         assert claim_due(connected, house.clock.now_ms() + DAY) is not None
+
+
+def test_of_two_that_read_a_feed_one_keeps_it(house: House) -> None:
+    """Who was slower keeps nothing, so that no version has two contents; nor does one whose feed was removed."""
+    _added(house, "a", "198.51.1.7\n")
+    before = _one(house, "a")
+    (house.folder / "a.txt").write_text("198.51.1.8\n")
+    assert not _update(house, "a").error
+    with httpx.Client() as client:
+        late = update(house.state, before, client, NOW, HUNT_MS)
+        assert "by another at the same time" in late.error
+        with house.state.begin() as connected:
+            remove(connected, "default", "a")
+        assert "by another at the same time" in update(house.state, before, client, NOW, HUNT_MS).error
+    assert house.rows(intel_block) == []
 
 
 def test_names_are_taken_once(house: House) -> None:

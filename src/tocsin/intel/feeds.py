@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tocsin.intel.index import Feed
 from tocsin.intel.options import Options
 from tocsin.intel.table import blocks, table_of
-from tocsin.model.errors import InvalidSetting, NotFound
+from tocsin.model.errors import InvalidSetting, NotFound, TryLater
 from tocsin.state.tables import EVERY_ORG, intel_block, intel_feed, intel_hunt
 
 __all__ = [
@@ -155,13 +155,18 @@ def _parts(connection: sa.Connection, feed: FeedRow) -> list[bytes]:
 
 
 def store(connection: sa.Connection, feed: FeedRow, content: pa.Table | Sequence[bytes], **values: object) -> None:
-    """Replace all that the feed lists, as its next version; who matches sees either the one or the other."""
+    """Replace all that the feed lists, as its next version; who matches sees either the one or the other.
+
+    Raises:
+        TryLater: it has changed, or is gone, since `feed` was read; the transaction must not be committed.
+    """
     connection.execute(sa.delete(intel_block).where(intel_block.c.org == feed.org, intel_block.c.feed == feed.name))
     parts: Iterable[bytes] = blocks(content) if isinstance(content, pa.Table) else content
     for part, packed in enumerate(parts):
         row = {"org": feed.org, "feed": feed.name, "part": part, "content": packed}
         connection.execute(sa.insert(intel_block).values(row))
-    _update(connection, feed, version=feed.version + 1, **values)
+    if not _update(connection, feed, version=feed.version + 1, **values):
+        raise TryLater(f"feed {feed.name} was changed or removed by another at the same time")
 
 
 def fetched(feed: FeedRow, now_ms: int) -> dict[str, object]:
@@ -180,6 +185,7 @@ def failed(connection: sa.Connection, feed: FeedRow, reason: str, now_ms: int) -
     _update(connection, feed, tried_at=now_ms, next_at=now_ms + soon, error=reason)
 
 
-def _update(connection: sa.Connection, feed: FeedRow, **values: object) -> None:
-    mine = (intel_feed.c.org == feed.org) & (intel_feed.c.name == feed.name)
-    connection.execute(sa.update(intel_feed).where(mine).values(**values))
+def _update(connection: sa.Connection, feed: FeedRow, **values: object) -> bool:
+    """Whether the feed was still as it is known."""
+    mine = (intel_feed.c.org == feed.org) & (intel_feed.c.name == feed.name) & (intel_feed.c.version == feed.version)
+    return connection.execute(sa.update(intel_feed).where(mine).values(**values)).rowcount == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
@@ -115,12 +116,20 @@ def hide_again(engine: sa.Engine, org: str) -> None:
             feed for feed in all_feeds(connection) if not feed.warns and feed.version and org in (feed.org, EVERY_ORG)
         ]
     for feed in feeds:
+        # Who reads the feed meanwhile judges it by the same lists.
+        with contextlib.suppress(TryLater):
+            _hide_in(engine, feed)
+
+
+def _hide_in(engine: sa.Engine, feed: FeedRow) -> None:
+    """Judged outside the transaction that writes: of a million indicators it takes seconds."""
+    with reading(engine) as connection:
+        rows = rows_of_feed(connection, feed)
+        hidden = hidden_by(rows, _warning_lists(connection, feed.org))
+    if hidden != rows["hidden"].cast(pa.string()).to_pylist():
+        counts = {**feed.counts, "hidden": dict(Counter(name for name in hidden if name))}
         with engine.begin() as connection:
-            rows = rows_of_feed(connection, feed)
-            hidden = hidden_by(rows, _warning_lists(connection, feed.org))
-            if hidden != rows["hidden"].cast(pa.string()).to_pylist():
-                counts = {**feed.counts, "hidden": dict(Counter(name for name in hidden if name))}
-                store(connection, feed, with_hidden(rows, hidden), counts=counts)
+            store(connection, feed, with_hidden(rows, hidden), counts=counts)
 
 
 def _warning_lists(connection: sa.Connection, org: str) -> Iterator[tuple[str, WarningList]]:
