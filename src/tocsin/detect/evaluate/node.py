@@ -10,7 +10,7 @@ import numpy as np
 from tocsin.conditions.literal import relates
 from tocsin.detect.evaluate.cells import NOTHING, Column, Mask, Rows
 from tocsin.detect.evaluate.text_tests import Alternatives
-from tocsin.detect.evaluate.view import EventView, View
+from tocsin.detect.evaluate.view import EventView, RecordView, View
 from tocsin.model.condition import (
     And,
     Condition,
@@ -30,6 +30,8 @@ from tocsin.model.condition import (
 __all__ = ["Node", "compiled", "every", "parts_of"]
 
 _SEPARATOR: Final = "\0"
+# So many rows are judged together: by columns of records that are built for it.
+_MANY: Final = 512
 
 
 class Node(Protocol):
@@ -149,6 +151,17 @@ class _SomeRecord(_OneByOne):
         records = cast(EventView, view).records
         return records is not None and any(self._part.holds(records, record) for record in records.of(row))
 
+    def among(self, view: View, rows: Rows) -> Mask:
+        records = cast(EventView, view).records
+        if len(rows) < _MANY or records is None:
+            return super().among(view, rows)
+        numbers, owners = records.of_many(rows)
+        mask = np.zeros(len(rows), np.bool_)
+        if not len(numbers):
+            return mask
+        mask[owners[self._part.among(records, numbers)]] = True
+        return mask
+
 
 class _Same(_OneByOne):
     """Some text of the field relates to some text of the other."""
@@ -185,6 +198,8 @@ class _Term(_OneByOne):
 
     def among(self, view: View, rows: Rows) -> Mask:
         cells = view.cells(self._field)
+        if isinstance(view, RecordView) and len(rows) >= _MANY:
+            cells = view.whole(self._field)
         if cells is NOTHING:
             return np.zeros(len(rows), np.bool_)
         if not isinstance(cells, Column) or cells.rows is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +19,7 @@ from tocsin.detect.evaluate.cells import (
     Originals,
     RecordCells,
     Repeated,
+    Rows,
     TypeCells,
     column_of,
 )
@@ -134,6 +136,7 @@ class RecordView(View):
         row_of = memoryview(np.ascontiguousarray(records.row))  # type: ignore[arg-type]  # numpy's arrays are buffers
         self._row_of: Sequence[int] = row_of
         self._searched: list[Cells] | None = None
+        self._whole: dict[str, Cells] = {}
 
     def _found(self, field: Field) -> Cells:
         if field.scope is not Scope.RECORD:
@@ -146,10 +149,28 @@ class RecordView(View):
             self._searched = [TypeCells(self.frame), RecordCells(self.frame, None)]
         return self._searched
 
+    def whole(self, field: Field) -> Cells:
+        """The key's values of all records as a column: dearer than the cells, and cheaper for many rows."""
+        path = field.full_path
+        if field.scope is not Scope.RECORD:
+            return self.cells(field)
+        if path not in self._whole:
+            found = self.frame.types if field.path == TYPE else self.frame.column(field.path)
+            self._whole[path] = NOTHING if found is None else column_of(found)
+        return self._whole[path]
+
     def of(self, row: int) -> range:
         """The records of an event."""
-        first, last = np.searchsorted(self.frame.row, (row, row + 1)).tolist()
-        return range(first, last)
+        return range(bisect_left(self._row_of, row), bisect_left(self._row_of, row + 1))
+
+    def of_many(self, rows: Rows) -> tuple[Rows, Rows]:
+        """The records of events, and for each of them which of the rows it belongs to."""
+        ends = np.asarray(rows, self.frame.row.dtype)
+        first = np.searchsorted(self.frame.row, ends)
+        counts = np.searchsorted(self.frame.row, ends, side="right") - first
+        owners = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.repeat(first, counts) + within, owners
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
