@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -44,11 +45,13 @@ def host_form(text: str) -> str:
 
 
 def _of_url(text: str) -> Iterator[Candidate]:
-    if "://" in text:
-        found = url(text)
-        if found is not None:
-            yield Kind.URL, found
-            yield from _of_name(host_of(found) or "")
+    yield from _in_url(text)
+
+
+@lru_cache(4096)
+def _in_url(text: str) -> tuple[Candidate, ...]:
+    found = url(text) if "://" in text else None
+    return () if found is None else ((Kind.URL, found), *_of_name(host_of(found) or ""))
 
 
 def _of_command(text: str) -> Iterator[Candidate]:

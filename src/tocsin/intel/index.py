@@ -19,6 +19,7 @@ from tocsin.intel.table import kinds_of
 __all__ = ["Feed", "FeedIndex", "KeyFilter", "Listing"]
 
 _BITS_PER_KEY: Final = 32
+_FEWEST_BITS: Final = 16  # as a power of two: 8 KB, which is always at hand
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class FeedIndex:
         shown = rows.filter(pc.is_null(rows["hidden"])) if rows["hidden"].null_count < rows.num_rows else rows
         self._rows = shown.drop_columns(["hidden"])
         keys = indicator_keys(self._rows)
+        self.network_keys: Final[Keys] = keys[rows_of(self._rows, Kind.CIDR)]
         self._order = np.argsort(keys, kind="stable").astype(np.int32)
         self.keys: Final[Keys] = keys[self._order]
         self.lengths: Final = _lengths(self._rows)
@@ -106,8 +108,7 @@ class FeedIndex:
 
 def _lengths(rows: pa.Table) -> frozenset[int]:
     networks = rows["value"].take(pa.array(rows_of(rows, Kind.CIDR))).to_pylist()
-    found = {length for text in networks for _, length in [network(text) or (b"", FULL)]}
-    return frozenset(found | ({FULL} if len(rows_of(rows, Kind.IP)) else set()))
+    return frozenset(length for text in networks for _, length in [network(text) or (b"", FULL)])
 
 
 class KeyFilter:
@@ -115,7 +116,7 @@ class KeyFilter:
 
     def __init__(self, keys: list[Keys]) -> None:
         total = sum(map(len, keys))
-        size = 1 << max(10, (total * _BITS_PER_KEY - 1).bit_length())
+        size = 1 << max(_FEWEST_BITS, (total * _BITS_PER_KEY - 1).bit_length())
         self._mask = np.int64(size - 1)
         self._bits = np.zeros(size >> 3, np.uint8)
         for some in keys:

@@ -34,6 +34,7 @@ from tocsin.model.finding import Finding
 __all__ = ["Matcher"]
 
 _REMEMBERED: Final = 65_536  # values per kind of attribute; a hundred bytes each
+_WHOLE: Final = np.array([FULL], np.int64)
 _ADDRESSES: Final = (Kind.IP, Kind.CIDR)
 
 Found = tuple[tuple[str, Listing], ...]  # each with the value in the text that it is listed for
@@ -53,6 +54,8 @@ class Matcher:
     def __init__(self, feeds: Iterable[FeedIndex]) -> None:
         self.feeds: Final = tuple(feed for feed in feeds if len(feed))
         self._filter = KeyFilter([feed.keys for feed in self.feeds])
+        # Networks are few: what tells that an address is in none of them stays in the processor's cache.
+        self._networks = KeyFilter([feed.network_keys for feed in self.feeds])
         self._lengths = np.array(sorted({length for feed in self.feeds for length in feed.lengths}), np.int64)
         kinds = frozenset(kind for feed in self.feeds for kind in feed.kinds)
         self._sought = frozenset(holds for holds in Holds if NAMED[holds] & kinds)
@@ -66,7 +69,7 @@ class Matcher:
     @property
     def size_bytes(self) -> int:
         """How much memory feeds and filter take."""
-        return self._filter.size_bytes + sum(feed.size_bytes for feed in self.feeds)
+        return self._filter.size_bytes + self._networks.size_bytes + sum(feed.size_bytes for feed in self.feeds)
 
     def findings(self, frames: Mapping[int, Frame], *, historic: bool = False) -> list[Finding]:
         """One finding for each event and indicator that it holds."""
@@ -151,13 +154,16 @@ class Matcher:
                             yield some.owners[at], some.values[at], listing
 
     def _look_up_addresses(self, asked: _Asked) -> Iterator[tuple[int, str, Listing]]:
-        if not len(self._lengths) or not len(asked.values):
-            return
         asked, (upper, lower) = _addresses(asked)
-        keys = prefix_keys_of(upper[:, None], lower[:, None], self._lengths[None, :])
-        rows, places = np.nonzero(self._filter.may_hold(keys))
+        if not len(upper):
+            return
+        exact = prefix_keys_of(upper, lower, _WHOLE)
+        within = prefix_keys_of(upper[:, None], lower[:, None], self._lengths[None, :])
+        rows, places = np.nonzero(self._networks.may_hold(within))
+        itself = np.flatnonzero(self._filter.may_hold(exact))
+        rows, keys = np.concatenate((itself, rows)), np.concatenate((exact[itself], within[rows, places]))
         for feed in self.feeds if len(rows) else ():
-            for place, listing in feed.find(keys[rows, places]):
+            for place, listing in feed.find(keys):
                 at = int(rows[place])
                 address = int(upper[at]).to_bytes(8, "big") + int(lower[at]).to_bytes(8, "big")
                 value = network_text(address, FULL)
