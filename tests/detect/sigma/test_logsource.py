@@ -78,6 +78,7 @@ def test_rules_for_windows_need_an_event_of_windows() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow  # compiles all of them
 def test_all_public_rules_load(public_data: Path) -> None:
     """Every log source compiles; what is refused lacks the values of a placeholder."""
     library = load([public_data / "sigma"])
