@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from house import NOW, House
 from tocsin.adapters.state_sink import StateSink
 from tocsin.config import load_settings
+from tocsin.model.errors import Fenced
 from tocsin.model.event import Event
 from tocsin.state.tables import alert, alert_event, org, window_match, window_told
 from tocsin.stream import Runner
@@ -188,3 +189,43 @@ def test_what_is_over_is_forgotten(watched: Watched) -> None:
     watched.turn()
     assert not watched.house.rows(window_match)
     assert not watched.house.rows(window_told)
+
+
+def test_an_older_owner_must_not_write(watched: Watched) -> None:
+    """Whoever is taken over from while it still runs is refused at its next write, and leaves no alert behind."""
+    older = watched.correlator
+    watched.fresh_correlator()
+    watched.happen("failed 1", "failed 2", "failed 3", "login")
+    watched.detect()
+    with pytest.raises(Fenced):
+        older.step()
+    assert watched.alerts() == {}
+
+
+def test_a_changed_correlation_starts_afresh_and_an_unchanged_one_goes_on(watched: Watched) -> None:
+    """After an exchange of rules two failed logins are enough; what the old condition remembered is gone."""
+    watched.happen("failed 1")
+    watched.turn()
+    assert len(watched.house.rows(window_match)) == 1
+    changed = RULES.replace("condition: {gte: 3}", "condition: {gte: 2}")
+    (watched.house.folder / "rules.yml").write_text(changed)
+    assert watched.live.look()
+    watched.happen("failed 2", "failed 3", "login", at_s=2)
+    watched.turn()
+    assert watched.alerts() == {"Password of root guessed": 3}
+    versions = {(row.correlation, row.version) for row in watched.house.rows(window_match)}
+    assert len(versions) == len({correlation for correlation, _ in versions})
+
+
+def test_a_correlation_that_is_disabled_says_nothing(watched: Watched) -> None:
+    """Its members stay silent, and what it remembered is let go."""
+    watched.happen("failed 1", "failed 2")
+    watched.turn()
+    without = RULES.replace("level: high\n", "level: high\nstatus: test\n").replace(
+        'tocsin: {title: "Password of {{User}} guessed"}', "tocsin: {state: disabled}"
+    )
+    (watched.house.folder / "rules.yml").write_text(without)
+    assert watched.live.look()
+    watched.happen("failed 3", "login", at_s=2)
+    watched.turn()
+    assert watched.alerts() == {}

@@ -32,6 +32,11 @@ class Correlating:
         }
         self.members = Members(self.of_org)
         self.versions = versions(self.of_org)
+        # Orgs in which a rule raises no alerts of its own, be its correlation disabled or not.
+        self.silent: dict[str, set[str]] = {}
+        for org, rules in placement.orgs.items():
+            for rule_id in rules.only_for_correlations:
+                self.silent.setdefault(rule_id, set()).add(org)
 
 
 @lru_cache(maxsize=2)
@@ -66,11 +71,10 @@ class Noting:
         """Of the rows that the rule matches, those where it applies and is more than part of a correlation."""
         placement = self.correlating.placement
         applying = placement(rule, frame, rows)
-        if not applying or not self.correlating.members.look_at(rule):
-            return applying
-        self._frames.setdefault(id(frame), (frame, []))[1].append((rule, applying))
-        silent = {org for org, rules in placement.orgs.items() if rule.id in rules.only_for_correlations}
-        if not silent or len(silent) == len(placement.orgs):
+        if applying and self.correlating.members.look_at(rule):
+            self._frames.setdefault(id(frame), (frame, []))[1].append((rule, applying))
+        silent = self.correlating.silent.get(rule.id, set())
+        if not applying or not silent or len(silent) == len(placement.orgs):
             return [] if silent else applying
         orgs = frame.table["metadata.tenant_uid"].take(applying).to_pylist()
         return [row for row, org in zip(applying, orgs, strict=True) if org not in silent]

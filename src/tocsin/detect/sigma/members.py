@@ -88,6 +88,9 @@ def joined(
     for each in declared:
         try:
             with read_with(each.document):
+                # What it says about its life and window is looked at here, where it can still be refused.
+                each.additions.life()
+                each.additions.window_ms(0)
                 nodes[document_id(each.document)] = _Node(each, {names.id_of(ref): ref for ref in each.references})
         except InvalidRule as error:
             refused.append(error)
@@ -182,6 +185,7 @@ def _correlation(
         response=declared.additions.response,
         alert_by=declared.additions.group_by or declared.group_by,
         window_ms=declared.additions.window_ms(timespan_ms),
+        life=declared.additions.life(),
         path=document.path,
         line=document.line,
     )
@@ -230,6 +234,7 @@ def threshold_of(rule: Rule) -> Correlation:
         false_positives=rule.false_positives,
         response=rule.response,
         window_ms=rule.window_ms,
+        life=rule.life,
         path=rule.path,
         line=rule.line,
     )
