@@ -76,6 +76,20 @@ def test_what_is_new_in_every_event_is_never_named(path: str) -> None:
     assert propose([{path: "1"}, {path: "1"}]) == []
 
 
+def test_a_process_is_named_once() -> None:
+    """Not by name and path both, nor as parent and as actor."""
+    start = {"actor.process.file.path": "/usr/bin/dash", "actor.process.name": "sh", _PARENT: "/usr/bin/dash"}
+    (found,) = propose([start | {_EXE: "/usr/bin/id", "process.name": "id"}] * 3)
+    assert found.expression == f"{_EXE} = '/usr/bin/id' AND {_PARENT} = '/usr/bin/dash'"
+
+
+def test_commands_are_known_by_their_beginning_but_not_by_a_shell() -> None:
+    """A command with other arguments each time is named by what stays; `sh -c` could be anything."""
+    (found,) = propose([{"process.cmd_line": f"/usr/bin/apt-get -y install p{n}"} for n in range(5)])
+    assert found.expression == "starts_with(process.cmd_line, '/usr/bin/apt-get -y install ')"
+    assert propose([{"process.cmd_line": f"sh -c x{n}"} for n in range(5)]) == []
+
+
 def test_inseparable_events_give_no_proposal() -> None:
     """If wanted events look the same, there is nothing to propose."""
     assert propose([_backup(1), _backup(2)], [_backup(3)]) == []

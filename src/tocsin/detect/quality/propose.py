@@ -32,6 +32,8 @@ _SEEDS: Final = 60
 _VALUES: Final = 10  # the longest list of values
 _ROUNDS: Final = 40
 _FEW: Final = 4  # of so few events, a value that only one has may be what they are about
+# A command that begins so can be anything.
+_ANY_SCRIPT: Final = re.compile(r"(?:sh|python[\d.]*|perl|ruby|node|php|cmd(?:\.exe)?) +[-/]\w*[cer] +$", re.IGNORECASE)
 _NAMEABLE: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -157,7 +159,12 @@ class _Table:
 
     def clusters(self, left: int) -> Iterator[_Cluster]:
         """Candidates for the events that are left, each grown from one atom."""
-        ranked = sorted(self._atoms, key=lambda atom: -(atom.unwanted & left).bit_count() * stability(atom.term.path))
+
+        def promise(atom: _Atom) -> tuple[float, int]:
+            """Many events by a stable attribute; of the same events, by the longest beginning."""
+            return (atom.unwanted & left).bit_count() * stability(atom.term.path), len(atom.term.values[0])
+
+        ranked = sorted(self._atoms, key=promise, reverse=True)
         for seed in ranked[:_SEEDS]:
             if seed.unwanted & left and (grown := self._grown(seed, left)):
                 yield grown
@@ -177,7 +184,9 @@ class _Table:
             unwanted, wanted = unwanted & apart.unwanted, wanted & apart.wanted
         if not unwanted & left:
             return None
-        terms = sorted((atom.term for atom in atoms), key=lambda term: (-stability(term.path), term))
+        terms = sorted(
+            (atom.term for atom in _without_names(atoms, unwanted)), key=lambda term: (-stability(term.path), term)
+        )
         return _Cluster(tuple(terms), unwanted, (unwanted & left).bit_count())
 
     def _in_common(self, atoms: list[_Atom], unwanted: int) -> _Atom | None:
@@ -205,10 +214,28 @@ class _Table:
 
 
 def _about(path: str, atoms: Iterable[_Atom]) -> bool:
-    """Do the atoms say it already? A program's name follows from its path."""
-    named = {atom.term.path for atom in atoms}
-    of_file = path.removesuffix("name") + "file.path" if path.endswith("process.name") else path
-    return path in named or of_file in named
+    """Do the atoms say it already? A program's name follows from its path, and an actor may be the parent."""
+    named = {_same_process(atom.term.path) for atom in atoms}
+    own = _same_process(path)
+    return own in named or _path_beside(own) in named
+
+
+def _same_process(path: str) -> str:
+    return path.replace("actor.process.", "process.parent_process.")
+
+
+def _path_beside(name: str) -> str:
+    """The path of the program whose name this is; nothing of that kind: itself."""
+    return f"{name.removesuffix('name')}file.path" if name.endswith("process.name") else name
+
+
+def _without_names(atoms: list[_Atom], unwanted: int) -> list[_Atom]:
+    """Without names of programs whose paths are there too, unless they narrow it."""
+    paths = {atom.term.path for atom in atoms}
+    kept = [atom for atom in atoms if _path_beside(atom.term.path) not in paths - {atom.term.path}]
+    same = functools.reduce(operator.and_, (atom.unwanted for atom in kept), -1) == unwanted
+    apart = not functools.reduce(operator.and_, (atom.wanted for atom in kept), -1) if kept else False
+    return kept if same and apart else atoms
 
 
 def _masks(events: Sequence[Attributes]) -> dict[Term, int]:
@@ -236,7 +263,8 @@ def _prefixes(path: str, value: str) -> tuple[str, ...]:
         folders = [value[:end] for end in ends if end < len(value)]
         return tuple(f for f in folders if f not in COMMON_PLACES and not f.startswith(ATTACKERS_PLACES))
     if path.endswith(("cmd_line", "CommandLine")):
-        return tuple(value[: found.end()] for found in list(re.finditer(" +", value))[1:4])
+        begins = (value[: found.end()] for found in list(re.finditer(" +", value))[1:4])
+        return tuple(begin for begin in begins if not _ANY_SCRIPT.search(begin))
     return ()
 
 

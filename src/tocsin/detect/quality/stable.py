@@ -16,6 +16,8 @@ ATTACKERS_PLACES: Final = ("/tmp/", "/var/tmp/", "/dev/shm/", "/home/", "/run/us
 _WORTH: Final = tuple(
     (re.compile(rf"(?:^|\.)(?:{ends})$"), worth)
     for ends, worth in (
+        # Of a program start the actor is the parent, and rules have a name for that.
+        (r"actor\.process\.file\.path", 8.8),
         (r"(?<!parent_)process\.file\.path|Image|exe|ProcessName|NewProcessName|userAgent|client_app", 10.0),
         (r"parent_process\.file\.path|ParentImage|ParentProcessName", 9.0),
         (r"container\.image\.name|image\.uid|package\.name|invokedBy|svc_name", 9.0),
