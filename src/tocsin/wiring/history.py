@@ -15,6 +15,7 @@ from tocsin.detect.history.backtest import Found, backtest, search, sizes
 from tocsin.detect.history.by_query import query_is_quicker, search_by_query
 from tocsin.detect.history.report import Report
 from tocsin.detect.history.scan import Period, Progress
+from tocsin.detect.sigma.library import Library
 from tocsin.model.condition import Condition
 from tocsin.model.rule import Rule
 from tocsin.ports import Piece, Selection
@@ -28,10 +29,10 @@ class History:
     def __init__(self, query: DuckdbQuery, org: str) -> None:
         self._query, self._org = query, org
 
-    def backtest(self, rules: Sequence[Rule], period: Period, progress: Progress) -> list[Report]:
-        """What the rules would have found in the period."""
-        pieces = self.pieces(period, {class_uid for rule in rules for class_uid in rule.class_uids})
-        return backtest(rules, pieces, self._org, period, progress, cheapest_search)
+    def backtest(self, library: Library, period: Period, progress: Progress) -> list[Report]:
+        """What rules and correlations would have found in the period."""
+        pieces = self.pieces(period, {class_uid for rule in library.rules for class_uid in rule.class_uids})
+        return backtest(library, pieces, self._org, period, progress, cheapest_search)
 
     def pieces(self, period: Period, class_uids: Iterable[int] = ()) -> list[Piece]:
         """Everything kept of these classes, or of all, that can be of the period; files and hot rows of one moment."""

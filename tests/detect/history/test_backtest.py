@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from house import NOW, House, drain
 from tocsin.adapters.lake_sink import FlushWhen
@@ -18,6 +19,9 @@ from tocsin.detect.history.report import alerts_of
 from tocsin.detect.history.scan import Period
 from tocsin.detect.history.tally import hits_in
 from tocsin.detect.sigma.library import load, ruleset_folder
+from tocsin.detect.window.collect import Members, matches_of
+from tocsin.detect.window.correlate import firings
+from tocsin.detect.window.tell import findings
 from tocsin.model.condition import Compare, Field, Match, Number
 from tocsin.model.event import Event
 from tocsin.model.finding import Finding, alert_id
@@ -132,7 +136,7 @@ def test_a_report_says_when_where_and_what_would_quieten_it(house: House) -> Non
         {"time": 0, "activity_id": 1, "process.name": "nc", "process.cmd_line": "nc -e", "process.user.name": "www"},
     )
     _keep(house, [*noise, attack], 2)
-    rule = load([_rule_file(house.folder)]).rules
+    rule = load([_rule_file(house.folder)])
     history = History(house.query(), "default")
     (report,) = history.backtest(rule, PERIOD, _quiet)
     assert (report.hits, report.judged) == (501, 501)
@@ -160,10 +164,39 @@ def _rule_file(folder: Path) -> Path:
 def test_junit_names_the_rule_that_is_too_noisy(house: House) -> None:
     """A rule above the limit is a failed test case with its numbers; without a limit nothing fails."""
     _keep(house, [Event(1007, {"time": 0, "activity_id": 1, "process.name": "nc"}) for _ in range(20)], 0)
-    (report,) = History(house.query(), "default").backtest(load([_rule_file(house.folder)]).rules, PERIOD, _quiet)
+    (report,) = History(house.query(), "default").backtest(load([_rule_file(house.folder)]), PERIOD, _quiet)
     assert not too_noisy(report, None)
     assert too_noisy(report, 0.1)
     failed = junit_xml([report], 0.1)
     assert 'failures="1"' in failed
     assert "0.2 alerts a day; 0.1 are allowed" in failed
     assert 'failures="0"' in junit_xml([report], None)
+
+
+def test_a_correlation_has_the_alerts_that_it_would_have_raised(house: House) -> None:
+    """Three launches within an hour are one alert by its live id, two are none; the rule itself raises none."""
+    path = _rule_file(house.folder)
+    path.write_text(
+        path.read_text() + "---\ntitle: Many\nid: 2c1f4a3e-0000-4000-8000-000000000002\n"
+        "correlation: {type: event_count, rules: [2c1f4a3e-0000-4000-8000-000000000001], group-by: [User], "
+        "timespan: 1h, condition: {gte: 3}}\n"
+    )
+    library = load([path])
+    for number, user in enumerate(["root", "root", "www", "root", "www"]):
+        event = Event(1007, {"time": NOW + number, "activity_id": 1, "process.name": "nc", "process.user.name": user})
+        house.append_events(number, [event])
+    rule, correlation = History(house.query(), "default").backtest(library, PERIOD, _quiet)
+    assert (rule.hits, rule.alerts) == (5, 0)
+    assert (correlation.title, correlation.hits, correlation.alerts) == ("Many", 3, 1)
+    members = Members({"default": library.correlations})
+    entries = [e for p in range(house.log.partitions) for e in house.log.read(p, 0, max_bytes=1 << 30)]
+    seen = [
+        each
+        for entry in entries
+        for frame in frames([decode(entry)]).values()
+        for each in matches_of(members, frame, list(Engine(library.rules).matches(frame)))
+    ]
+    numbered = [(replace(match, row=at), each.event) for at, each in enumerate(seen, 1) for match in each.matches]
+    events = {match.row: event for match, event in numbered}
+    told = findings(firings(library.correlations, [match for match, _ in numbered]), events, lambda _org, _id: None)
+    assert {each.id for each in correlation.largest} == {alert_id(finding) for finding in told}

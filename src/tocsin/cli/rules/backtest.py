@@ -11,7 +11,7 @@ import typer
 
 from tocsin.cli.period import LastOption, SinceOption, UntilOption, span
 from tocsin.cli.progress import progress
-from tocsin.cli.rules.given import named_rules
+from tocsin.cli.rules.given import named_library
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()
     period = Period(*span(last, since, until, now))
-    chosen = named_rules(rules or [], settings)
+    chosen = named_library(rules or [], settings)
     with closing(open_storage(settings, open_server_state(settings, now))) as storage, progress("events") as bar:
         reports = History(storage.query, settings.org).backtest(chosen, period, bar)
     for each in sorted(reports, key=lambda each: each.hits):

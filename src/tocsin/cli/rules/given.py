@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tocsin.detect.sigma.library import Library
     from tocsin.model.rule import Rule
 
-__all__ = ["PathsArgument", "active_paths", "active_rules", "named_rules", "usable_rules"]
+__all__ = ["PathsArgument", "active_paths", "active_rules", "named_library", "usable_rules"]
 
 PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; the active ones if none.")]
 
@@ -47,20 +47,25 @@ def _usable(library: Library) -> tuple[Rule, ...]:
     return library.rules
 
 
-def named_rules(names: Iterable[str], settings: Settings) -> tuple[Rule, ...]:
-    """The rules of these files and folders, and the active rules of these ids; all active ones if none is named.
+def named_library(names: Iterable[str], settings: Settings) -> Library:
+    """The rules and correlations of these files and folders, and the active rules of these ids; all active if none.
 
     Raises:
         NotFound: a name is no path, and no active rule has that id.
     """
+    from tocsin.detect.sigma.library import Library, load
+    from tocsin.wiring.active_rules import active_library
+
     wanted = list(names)
     paths = [Path(name) for name in wanted if Path(name).exists()]
     ids = {name for name in wanted if not Path(name).exists()}
-    active = active_rules(settings) if ids or not wanted else ()
-    unknown = ids - {rule.id for rule in active}
+    active = active_library(settings) if ids or not wanted else Library((), ())
+    unknown = ids - {rule.id for rule in active.rules}
     if unknown:
         raise NotFound(f"{min(unknown)}: neither a file or folder nor the id of an active rule")
-    chosen = [rule for rule in active if not wanted or rule.id in ids]
-    if paths:
-        chosen += usable_rules(paths)
-    return tuple({rule.id: rule for rule in chosen}.values())
+    if not wanted:
+        _usable(active)
+        return active
+    given = load(paths)
+    chosen = [*(rule for rule in active.rules if rule.id in ids), *_usable(given)]
+    return Library(tuple({rule.id: rule for rule in chosen}.values()), (), given.correlations)

@@ -9,10 +9,12 @@ from typing import Protocol
 import msgspec
 
 from tocsin.detect.evaluate.engine import Engine
+from tocsin.detect.history.correlate import as_rule, correlated
 from tocsin.detect.history.report import Report, report
 from tocsin.detect.history.scan import Period, Progress, Rows, map_pieces, matches_in
 from tocsin.detect.history.suppress import suppressions
 from tocsin.detect.history.tally import Hit, Tally, hits_in
+from tocsin.detect.sigma.library import Library
 from tocsin.model.rule import Rule
 from tocsin.ports import Piece
 
@@ -39,14 +41,23 @@ class _Counted(msgspec.Struct):
 
 
 def backtest(
-    rules: Sequence[Rule], pieces: Sequence[Piece], org: str, period: Period, progress: Progress, way: Search
+    library: Library, pieces: Sequence[Piece], org: str, period: Period, progress: Progress, way: Search
 ) -> list[Report]:
-    """A report on each rule, in the order of the rules."""
+    """A report on each rule, in the order of the rules, and on each correlation.
+
+    Rules that are only there for correlations have hits and no alerts.
+    """
+    rules = library.rules
     found = way(rules, pieces, period, progress)
+    for rule_id in library.silent & found.tallies.keys():
+        found.tallies[rule_id].alerts.clear()
     proposed = suppressions(rules, found.tallies, found.rows)
     return [
         report(rule, found.tallies.get(rule.id, Tally()), org, period, _judged(rule, found), proposed.get(rule.id, []))
         for rule in rules
+    ] + [
+        report(as_rule(each), tally, org, period, sum(found.judged.values()), [])
+        for each, tally in correlated(library.correlations, rules, org, found.rows)
     ]
 
 

@@ -42,9 +42,7 @@ def suppressions(
     noisy = [rule for rule in rules if len(tallies[rule.id].alerts) >= _FEW_ALERTS]
     noisy = sorted(noisy, key=lambda rule: -len(tallies[rule.id].alerts))[:_NOISIEST]
     samples = _samples(noisy, found)
-    return {
-        rule.id: _held_against(rule, _proposals(rule, samples[rule.id]), tallies[rule.id], found) for rule in noisy
-    }
+    return {rule.id: _held_against(rule, _proposals(rule, samples[rule.id]), tallies[rule.id], found) for rule in noisy}
 
 
 def _proposals(rule: Rule, sample: Sequence[Attributes]) -> list[Proposal]:
