@@ -26,7 +26,7 @@ from tocsin.model.condition import Condition, Field, Match, Regex, Relation, Tes
 from tocsin.model.errors import InvalidQuery
 from tocsin.model.event import Event
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a JVM may take its time to start
 _SETTINGS = settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -151,7 +151,9 @@ _TEXTS = [
 def test_regular_expressions_mean_what_re2_means(engine: Engine, tmp_path: Path, flags: int) -> None:
     """Edges, classes, letter case and line ends, on texts where Java and RE2 differ by themselves."""
     ignore_case, multiline, dot_all = (bool(flags >> bit & 1) for bit in range(3))
-    tests = [Regex(pattern, ignore_case, multiline, dot_all) for pattern in _PATTERNS]
+    # Letters beyond ASCII belong to \w without letter case, sometimes: refused for Spark.
+    refused = {r"[^\s\w]"} if engine.dialect == "spark" and ignore_case else set()
+    tests = [Regex(pattern, ignore_case, multiline, dot_all) for pattern in _PATTERNS if pattern not in refused]
     file = written(pa.table({"value": _TEXTS, "number": range(len(_TEXTS))}), tmp_path / "texts.parquet")
     dialect = DIALECTS[engine.dialect]
     sql = [dialect.written(passes_sql(test, exp.column("value"), dialect)) for test in tests]
@@ -165,7 +167,7 @@ def test_regular_expressions_mean_what_re2_means(engine: Engine, tmp_path: Path,
     assert not wrong
 
 
-@pytest.mark.parametrize("pattern", [r"\pL", r"[[:alpha:]]", r"(a)(?i)b", r"\x{41}", r"(?U)a+"])
+@pytest.mark.parametrize("pattern", [r"\pL", r"[[:alpha:]]", r"(a)(?i)b", r"\x{41}", r"(?U)a+", r"(?i)[^\s\w]"])
 def test_what_java_says_otherwise_is_refused(pattern: str) -> None:
     """A pattern that is not known to mean the same in Java is an error that names it, never other SQL."""
     with pytest.raises(InvalidQuery, match="cannot be said exactly in Spark"):
