@@ -1,4 +1,8 @@
-"""Windows events in Sysmon's and the security log's own terms, made up but shaped like a real fleet's; same seed, same events."""
+# ruff: noqa: E501 - command lines are as long as they are
+"""Windows events in Sysmon's and the security log's own terms, made up but shaped like a real fleet's.
+
+The same seed gives the same events.
+"""
 
 from __future__ import annotations
 

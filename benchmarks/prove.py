@@ -19,6 +19,7 @@ RESULTS = ROOT / "docs" / "results"
 DATA = Path(os.environ.get("TOCSIN_TEST_DATA", ROOT.parent / "shared" / "data"))
 LINUX_RULES = [str(DATA / "sigma" / part / "linux") for part in ("rules", "rules-threat-hunting")]
 BENCHMARKS = {
+    "detection": ["benchmarks/detection.py"],
     "agent": ["benchmarks/agent.py"],
     "rsigma-differences": ["benchmarks/rsigma_agreement.py"],
     "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],

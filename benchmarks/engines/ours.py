@@ -1,10 +1,14 @@
-"""Tocsin's engine, from Arrow batches."""
+"""Tocsin's engine, from Arrow batches and from JSON lines."""
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -12,12 +16,15 @@ from engines.setting import Measured, Task, chosen_rules, cpu_s, made_events, pe
 from fleet_events import Fields
 from tocsin.columnar.frame import Frame
 from tocsin.detect.evaluate.engine import Engine
+from tocsin.detect.evaluate.raw import RawRules
+from tocsin.detect.sigma.library import load
+from tocsin.detect.sigma.logsource import RAW
 from tocsin.model.condition import SOURCE
-from tocsin.model.event import batch_id  # noqa: F401
 
-__all__ = ["arrow_frames", "from_arrow"]
+__all__ = ["arrow_frames", "from_arrow", "from_lines", "reloaded"]
 
-_WARM_SHARE = 0.1  # of the events, to learn from and fill caches
+_WARM_SHARE = 0.1  # of the events, to learn from
+_BLOCK = 8_192  # lines
 
 
 def arrow_frames(made: Sequence[Fields], size: int) -> Iterator[Frame]:
@@ -35,28 +42,69 @@ def _text(value: str | int | None) -> str | None:
 
 
 def from_arrow(task: Task, size: int) -> Measured:
-    """All events once, in batches of `size`; the first tenth warms up and is not counted."""
+    """All events once, in batches of `size`."""
     rules = chosen_rules(task)
-    warm = int(task.events * _WARM_SHARE) // size * size or size
-    made = made_events(task)
-    batches = list(arrow_frames(made, size))
-    before = peak_mib()
-    started = cpu_s()
+    batches = list(arrow_frames(made_events(task), size))
+    before, started = peak_mib(), cpu_s()
     engine = Engine(rules)
     compile_s = cpu_s() - started
     hits: Counter[str] = Counter()
-    took: list[float] = []
-    for batch in batches:
-        started = cpu_s()
+
+    def judge(batch: Frame) -> None:
         for rule, rows in engine.matches(batch):
             hits[rule.id] += len(rows)
-        took.append(cpu_s() - started)
-    counted = took[warm // size :]
+
+    took = _timed(judge, batches)
+    warm = max(int(len(took) * _WARM_SHARE), 1) if len(took) > 1 else 0
+    counted = took[warm:]
+    usual = float(np.median(counted))
     return Measured(
-        events=len(made) - warm,
+        events=min(task.events - warm * size, len(counted) * size),
         match_s=sum(counted),
         hits=dict(hits),
         compile_s=compile_s,
         p99_ms=float(np.percentile(counted, 99)) * 1e3,
+        learn_s=sum(took[:warm]) - usual * warm,
         memory_mib=peak_mib() - before,
     )
+
+
+def _timed(judge: Callable[[Frame], object], batches: Sequence[Frame]) -> list[float]:
+    """CPU seconds per batch."""
+    gc.freeze()  # as a long-running process does with what it has loaded
+    took = []
+    for batch in batches:
+        started = cpu_s()
+        judge(batch)
+        took.append(cpu_s() - started)
+    return took
+
+
+def from_lines(task: Task) -> Measured:
+    """The same from NDJSON, as `tocsin rules run --source raw` does it."""
+    lines = [msgspec.json.encode(event) for event in made_events(task)]
+    raw = RawRules(chosen_rules(task))
+    gc.freeze()
+    gc.set_threshold(200_000)  # as the command does
+    warm = min(int(len(lines) * _WARM_SHARE) // _BLOCK * _BLOCK or _BLOCK, len(lines) // 2)
+    hits: Counter[str] = Counter(rule.id for _, rule in raw.judge(lines[:warm]).matches)
+    started = cpu_s()
+    for start in range(warm, len(lines), _BLOCK):
+        hits.update(rule.id for _, rule in raw.judge(lines[start : start + _BLOCK]).matches)
+    return Measured(len(lines) - warm, cpu_s() - started, dict(hits))
+
+
+def reloaded(task: Task) -> Measured:
+    """One rule of a running engine replaced; and what reading the rules' files takes."""
+    started = cpu_s()
+    share = task.rules / len(load([Path(task.data) / "sigma"], RAW).rules)
+    read_s = (cpu_s() - started) * share
+    rules = chosen_rules(task)
+    batches = list(arrow_frames(made_events(task), 4096))
+    engine = Engine(rules)
+    _timed(lambda batch: list(engine.matches(batch)), batches)
+    (usual_s,) = _timed(lambda batch: list(engine.matches(batch)), batches[-1:])
+    changed = dataclasses.replace(rules[0], condition=rules[-1].condition, title="changed")
+    started = cpu_s()
+    list(Engine([changed, *rules[1:]], like=engine).matches(batches[-1]))
+    return Measured(task.events, 0, {}, cpu_s() - started - usual_s, decode_s=read_s)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import resource
 import time
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,7 +14,7 @@ from tocsin.detect.sigma.library import load
 from tocsin.detect.sigma.logsource import RAW
 from tocsin.model.rule import Rule
 
-__all__ = ["Measured", "Task", "chosen_rules", "cpu_s", "made_events", "peak_mib", "timed"]
+__all__ = ["Measured", "Task", "chosen_rules", "cpu_s", "made_events", "peak_mib"]
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -39,7 +37,7 @@ class Measured(msgspec.Struct, frozen=True):
     p99_ms: float = 0.0
     memory_mib: float = 0.0  # what rules, caches and batches added to the process
     decode_s: float = 0.0  # of what has not been counted as matching
-    notes: str = ""
+    learn_s: float = 0.0  # of the first batches, more than of others
 
 
 def chosen_rules(task: Task) -> list[Rule]:
@@ -61,10 +59,3 @@ def cpu_s() -> float:
 def peak_mib() -> float:
     """The most memory that this process ever held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def timed(work: Callable[[], Counter[str]]) -> tuple[float, Counter[str]]:
-    """CPU seconds of the work, and what it gave."""
-    started = cpu_s()
-    found = work()
-    return cpu_s() - started, found

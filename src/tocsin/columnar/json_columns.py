@@ -7,6 +7,7 @@ is new is read whole, and the decoder is made anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
@@ -21,7 +22,6 @@ from tocsin.model.event import Json, RefusedLine
 
 __all__ = ["JsonColumns", "texts_at"]
 
-_INT64: Final = 2**63
 _MOST_KEYS: Final = 400  # of more, objects have keys that are no names, and a decoder of their own would not pay
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -106,8 +106,8 @@ class JsonColumns:
     def _columns(self, events: Sequence[Event]) -> Iterator[tuple[str, pa.Array]]:
         if self._values is None or not events:
             return
-        rows = map(self._values, events)
-        columns: list[Sequence[Json]] = [*zip(*rows, strict=True)] if len(self._asked) > 1 else [[*rows]]
+        rows: Iterable[Any] = map(self._values, events)
+        columns: list[Sequence[Json]] = [*zip(*rows, strict=True)] if len(self._asked) > 1 else [list(rows)]
         yield from self._of_paths(dict(zip(self._asked, columns, strict=True)))
 
     def _slowly(self, lines: Sequence[bytes]) -> Iterator[tuple[str, pa.Array]]:
@@ -151,8 +151,9 @@ def _plain(values: Sequence[Json]) -> pa.Array | None:
         kinds = set(map(type, values)) - {type(None)}
     if kinds == {bool}:
         return pa.array(values, pa.bool_()).dictionary_encode()
-    if kinds == {int} and all(-_INT64 <= value < _INT64 for value in values if isinstance(value, int)):
-        return pa.array(values, pa.int64()).dictionary_encode()
+    if kinds == {int}:
+        with suppress(pa.ArrowInvalid, OverflowError):  # too large for 64 bits
+            return pa.array(values, pa.int64()).dictionary_encode()
     if kinds <= {str, int, bool, float}:
         return pa.array([None if value is None else _text(value) for value in values], pa.string()).dictionary_encode()
     return None

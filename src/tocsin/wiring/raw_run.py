@@ -29,6 +29,7 @@ _GZIP: Final = b"\x1f\x8b"
 _LINES: Final = 8_192
 _WORTH_A_POOL_BYTES: Final = 8 << 20
 _TO_LEARN_FROM: Final = 3  # blocks
+_RARELY: Final = 200_000  # objects made between two looks for cycles
 _AHEAD: Final = 3  # blocks per process that wait to be judged
 _encode = msgspec.json.Encoder().encode
 
@@ -108,8 +109,9 @@ def run(rules: Iterable[Rule], paths: Sequence[Path], processes: int = 0) -> Ite
     judge = _Judge(rules)
     source = (block for path in paths for block in blocks(path))
     workers = processes or (len(os.sched_getaffinity(0)) if _is_much(paths) else 1)
-    # Rules are many and stay: the garbage collector need not look through them again and again.
+    # Rules are many and stay, and what is made of a block has no cycles: the garbage collector has little to find.
     gc.freeze()
+    gc.set_threshold(_RARELY)
     # What the first blocks teach about the events, every process that is forked afterwards knows.
     yield from map(judge, islice(source, _TO_LEARN_FROM))
     gc.freeze()

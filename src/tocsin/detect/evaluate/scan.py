@@ -52,7 +52,7 @@ class LiteralScan:
             for key, look in self._of_pattern[pattern]:
                 fitting = places[_fits(look, *(edge[places] for edge in edges))]
                 if len(fitting):
-                    hits[key] = at[fitting]
+                    hits[key] = np.concatenate((hits[key], at[fitting])) if key in hits else at[fitting]
         return hits
 
 

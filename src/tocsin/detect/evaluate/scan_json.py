@@ -26,6 +26,10 @@ _OF_NUMBERS: Final = re.compile(r"[-+.0-9eE]*")
 # What need not be escaped, but may be; all else has one spelling.
 _NEEDLESS_ESCAPE: Final = re.compile(rb"\\(?:/|u[0-9a-f]{4})")
 
+# The same for the scan, which finds a few things more: the `\\u` of C:\\users is an escaped backslash and a letter.
+_ESCAPE: Final = -1
+_ESCAPE_SIGNS: Final = ("\\/", *(f"\\u{digit}" for digit in "0123456789abcdef"))
+
 
 def json_run(key: Key) -> str:
     """The longest part of a key's literal that is in all JSON that it is in, as JSON has it; empty if there is none."""
@@ -46,25 +50,31 @@ class JsonScan:
         """Built when there are originals to be scanned."""
         runs = {at: json_run(key) for at, key in self._keys.items() if key.look is not Look.NUMBER}
         self._any = [at for at in self._keys if not runs.get(at)]
-        return LiteralScan((at, run, Look.CONTAINS) for at, run in runs.items() if run)
+        sought = [(at, run, Look.CONTAINS) for at, run in runs.items() if run]
+        signs = [(_ESCAPE, sign, Look.CONTAINS) for sign in _ESCAPE_SIGNS] if sought else []
+        return LiteralScan([*sought, *signs])
 
     def find(self, originals: Column) -> Found:
         """The rows that have each key; keys that none has are left out."""
-        values = self._scan.occurrences(_plainly_spelled(originals)) if self._scan else {}
+        values = self._scan.occurrences(originals.haystack) if self._scan else {}
+        escaping = values.pop(_ESCAPE, None)
+        if escaping is not None and (spelled := _plainly_spelled(originals, set(escaping.tolist()))) is not None:
+            values = self._scan.occurrences(spelled)
+            values.pop(_ESCAPE, None)
         found = {at: originals.present() for at in self._any}
         return found | originals.rows_of_each(values)
 
 
-def _plainly_spelled(originals: Column) -> Haystack:
-    haystack = originals.haystack
-    if not _NEEDLESS_ESCAPE.search(haystack.text):
-        return haystack
-    ends = haystack.offsets.tolist()
-    folded = [haystack.text[start:end] for start, end in pairwise(ends)]
-    spelled = [
-        _respelled(originals.text_at(at)) if _NEEDLESS_ESCAPE.search(text) else text for at, text in enumerate(folded)
-    ]
-    return Haystack(b"".join(spelled), np.cumsum([0, *map(len, spelled)]))
+def _plainly_spelled(originals: Column, suspects: set[int]) -> Haystack | None:
+    """The originals without needless escapes; None if these, where something like one was found, have none either."""
+    text, offsets = originals.haystack
+    texts = [text[start:end] for start, end in pairwise(offsets.tolist())]
+    escaping = [at for at in suspects if _NEEDLESS_ESCAPE.search(texts[at])]
+    if not escaping:
+        return None
+    for at in escaping:
+        texts[at] = _respelled(originals.text_at(at))
+    return Haystack(b"".join(texts), np.cumsum([0, *map(len, texts)]))
 
 
 def _respelled(original: str) -> bytes:
