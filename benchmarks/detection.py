@@ -174,6 +174,9 @@ def main() -> int:
         task = msgspec.json.decode(options.one, type=Task)
         sys.stdout.buffer.write(msgspec.json.encode(engines(options.rsigma)[task.engine](task)))
         return 0
+    if not shutil.which(options.rsigma):
+        print("rsigma is the peer: cargo install rsigma --locked, then --rsigma PATH", file=sys.stderr)
+        return 2
     bench = Bench(options.rsigma, options.events)
     held = True
     for made in (compared, ours, costs):
