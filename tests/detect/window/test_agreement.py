@@ -64,3 +64,10 @@ def test_any_point_of_restart_says_the_same(case: Case, cuts: list[int], restart
             windows = Windows(case.correlations)
             windows.restore(kept, told, watermarks)
     assert events_of(found) == naive.firings(case.correlations, case.matches)
+
+
+@given(cases(chained=True), st.lists(st.integers(0, 100), max_size=12))
+def test_chained_correlations_tell_everything_however_split(case: Case, cuts: list[int]) -> None:
+    """Whatever an inner correlation tells, before or after the outer one has fired, is told by both."""
+    expected = naive.firings(case.correlations, case.matches)
+    assert events_of(run(Windows(case.correlations), _split(case.matches, cuts))) == expected

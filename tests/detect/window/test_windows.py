@@ -94,3 +94,17 @@ def test_another_org_is_another_matter(before: int) -> None:
     windows.step([_match(0)], {"elsewhere": before})
     windows.forget({"elsewhere": before})
     assert windows.held == (1, 1)
+
+
+def test_what_an_inner_correlation_tells_later_is_told_outside_too() -> None:
+    """A burst and a login have fired; one more failure of the same burst, after the login, belongs to the alert."""
+    inner = correlation(CorrelationType.EVENT_COUNT, [bound("gte", 2)], own="x", members=("a",), window_ms=1_000)
+    outer = correlation(CorrelationType.TEMPORAL_ORDERED, [bound("gte", 2)], own="y", members=("x", "b"))
+    windows = Windows([outer, inner])
+    windows.step([_match(0), _match(1)])
+    login = Match(FIRST + 2, "login", "org", "y", "b", ("alice",), ("1",))
+    [fired] = windows.step([login]).firings
+    assert {match.uid for match in fired.matches} == {_match(0).uid, _match(1).uid, "login"}
+    later = [firing for firing in windows.step([_match(3)]).firings if firing.correlation.id == "y"]
+    assert [[match.uid for match in firing.matches] for firing in later] == [[_match(3).uid]]
+    assert {firing.slot for firing in later} == {fired.slot}

@@ -54,7 +54,7 @@ def correlation(
         id=own,
         title=f"Correlation {own}",
         type=kind,
-        members=tuple(Member(rule, group_by, ("v",), ()) for rule in members),
+        members=tuple(Member(rule, group_by) for rule in members),
         timespan_ms=SPAN_MS,
         bounds=tuple(bounds),
         group_by=group_by,
@@ -85,6 +85,17 @@ def correlations(draw: st.DrawFn) -> tuple[Correlation, ...]:
     first = _of_kind(draw, kind, "x", RULES)
     if draw(st.booleans()):
         return (first,)
+    return _around(draw, first)
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[Correlation, ...]:
+    """A correlation that is easily satisfied, with a longer window than its time span, and another one around it."""
+    inner = correlation(CorrelationType.EVENT_COUNT, [bound("gte", 2)], own="x", members=("b",), window_ms=50)
+    return _around(draw, inner)
+
+
+def _around(draw: st.DrawFn, first: Correlation) -> tuple[Correlation, ...]:
     outer_kind = draw(st.sampled_from((*_TEMPORAL, CorrelationType.EVENT_COUNT)))
     return (_of_kind(draw, outer_kind, "y", ("x", "a")), first)
 
@@ -101,9 +112,9 @@ def _of_kind(draw: st.DrawFn, kind: CorrelationType, own: str, members: Sequence
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, *, chained: bool = False) -> Case:
     """Matches that arrive out of order, but none later than the lateness allows."""
-    chosen = draw(correlations())
+    chosen = draw(chains() if chained else correlations())
     rows = draw(
         st.lists(
             st.tuples(

@@ -20,15 +20,13 @@ class Group:
     """One group of one correlation.
 
     told: of each slot the spans of time, apart and in order, in which every match has been told.
-    uids: of each slot the inner firings that have been told.
     """
 
-    __slots__ = ("matches", "told", "uids")
+    __slots__ = ("matches", "told")
 
     def __init__(self) -> None:
         self.matches: list[Match] = []
         self.told: dict[Slot, list[Span]] = {}
-        self.uids: dict[Slot, set[str]] = {}
 
     def insert(self, match: Match) -> bool:
         """Put a match in its place; whether it was not there yet."""

@@ -60,6 +60,8 @@ class Groups:
         # Of each org and correlation that waits: groups, by the earliest anchor that is not settled.
         self._waiting: dict[tuple[str, str], list[tuple[int, GroupKey]]] = {}
         self._alerts: dict[str, tuple[GroupKey, Slot]] = {}  # what the uids of chained matches stand for
+        # Where inner firings, by their uid, were told: whatever more they have to tell belongs there too.
+        self.told_in: dict[str, dict[tuple[GroupKey, Slot], Match]] = {}
 
     def _kind(self, correlation: Correlation) -> Kind:
         wanted = max((ceil(bound.limit) + 1 for bound in correlation.bounds), default=0)
@@ -130,14 +132,18 @@ class Groups:
                 self._forget_told(key, group, horizon)
                 if not group.matches and not group.told:
                     del self._groups[key]
+        for places in self.told_in.values():
+            for place in [place for place in places if place[1] not in self.group(place[0]).told]:
+                del places[place]
         return horizons
 
     def _forget_told(self, key: GroupKey, group: Group, horizon: int) -> None:
         for slot, spans in list(group.told.items()):
             if spans[-1][1] < horizon:
                 del group.told[slot]
-                group.uids.pop(slot, None)
-                self._alerts.pop(self.chaining.uid(key, slot), None)
+                uid = self.chaining.uid(key, slot)
+                self._alerts.pop(uid, None)
+                self.told_in.pop(uid, None)
 
     def make_room(self, grown: Iterable[GroupKey]) -> list[Evicted]:
         """Keep to the limits, where these groups have grown; gives what had to go."""
@@ -171,5 +177,6 @@ class Groups:
             if not self.kind(key).grows:
                 self.wait(key, watermarks.get(key[0], -1))
             for slot, spans in group.told.items():
-                uids = {match.uid for span in spans for match in group.between(span)}
-                group.uids[slot] = uids & self._alerts.keys()
+                for match in (match for span in spans for match in group.between(span)):
+                    if match.uid in self._alerts:
+                        self.told_in.setdefault(match.uid, {})[key, slot] = match

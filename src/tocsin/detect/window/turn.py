@@ -26,7 +26,6 @@ class Turn:
         self._pending: dict[str, dict[GroupKey, list[Match]]] = {}
         # Of inner firings, by the uid that they have outside: the events that this step has told.
         self._news: dict[str, list[Match]] = {}
-        self._passed: set[tuple[GroupKey, Slot, str]] = set()
         for match in matches:
             self._send(match)
 
@@ -35,13 +34,17 @@ class Turn:
 
     def run(self, kind: Kind, watermarks: Mapping[str, int]) -> None:
         """One correlation's part; whoever is inside it has had its own."""
+        self._tell_news(kind)
         for key, matches in self._pending.pop(kind.correlation.id, {}).items():
             inserted = [match for match in matches if self._groups.insert(match)]
-            self._tell_at_once(kind, key, matches, inserted)
             if not inserted:
                 continue
             self.grown[key] = None
             self.chained += [match for match in inserted if self._groups.stands_for(match.uid)]
+            # What comes into spans that are told already is told at once.
+            for match in inserted:
+                for slot in list(self._groups.group(key).telling(match)):
+                    self._report(kind, match, slot, [match])
             since = min(match.time for match in inserted)
             if kind.grows:
                 self._fire(kind, key, since, _ALWAYS)
@@ -51,14 +54,12 @@ class Turn:
             for key, since, until in self._groups.settling(kind.correlation, watermarks):
                 self._fire(kind, key, since, until)
 
-    def _tell_at_once(self, kind: Kind, key: GroupKey, matches: list[Match], inserted: list[Match]) -> None:
-        """Tell what came into spans that are told already: new matches, and inner firings that have more to tell."""
-        group = self._groups.group(key)
-        if group.told:
-            again = [match for match in matches if match.uid in self._news]
-            for match in dict.fromkeys([*inserted, *again]):
-                for slot in group.telling(match):
-                    self._report(kind, match, slot, [match])
+    def _tell_news(self, kind: Kind) -> None:
+        """Inner firings that were told here before have more to tell."""
+        for uid, events in list(self._news.items()):
+            for (key, slot), match in list(self._groups.told_in.get(uid, {}).items()):
+                if key[1] == kind.correlation.id:
+                    self._say(kind, match, slot, events)
 
     def _fire(self, kind: Kind, key: GroupKey, since: int, until: float) -> None:
         correlation, group = kind.correlation, self._groups.group(key)
@@ -72,26 +73,22 @@ class Turn:
                 self._send(match)
 
     def _report(self, kind: Kind, anchor: Match, slot: Slot, matches: list[Match]) -> None:
-        key = anchor.key
-        events = [event for match in matches for event in self._events(key, slot, match)]
+        self._say(kind, anchor, slot, [event for match in matches for event in self._events(slot, match)])
+
+    def _say(self, kind: Kind, anchor: Match, slot: Slot, events: list[Match]) -> None:
         if events:
             self.firings.append(Firing(kind.correlation, anchor.org, anchor.group, slot, anchor, tuple(events)))
-            self._news.setdefault(self._groups.chaining.uid(key, slot), []).extend(events)
+            self._news.setdefault(self._groups.chaining.uid(anchor.key, slot), []).extend(events)
 
-    def _events(self, key: GroupKey, slot: Slot, match: Match) -> Iterator[Match]:
-        """What a match adds to what is told: its event, or of inner firings the events that are not told yet."""
+    def _events(self, slot: Slot, match: Match) -> Iterator[Match]:
+        """What a match adds to what is told: its event, or of inner firings that are new here all their events."""
         inner = self._groups.stands_for(match.uid)
         if inner is None:
             yield match
             return
-        if (key, slot, match.uid) in self._passed:
-            return
-        self._passed.add((key, slot, match.uid))
-        known = self._groups.group(key).uids.setdefault(slot, set())
-        if match.uid in known:
-            yield from self._news.get(match.uid, ())
-        else:
-            known.add(match.uid)
+        told_in = self._groups.told_in.setdefault(match.uid, {})
+        if (match.key, slot) not in told_in:
+            told_in[match.key, slot] = match
             yield from self._all_events(*inner)
 
     def _all_events(self, key: GroupKey, slot: Slot) -> Iterator[Match]:
