@@ -20,8 +20,11 @@ $(VENV)/dev: $(BIN)/tocsin
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
-$(VENV)/dialects: $(VENV)/dev
-	$(BIN)/python -m pip install --quiet --group dialects
+# Apart from the rest: chDB brings pandas, which pyarrow would load into all that is tested.
+$(VENV)/dialects/ready: $(VENV)/dev
+	$(PYTHON) -m venv $(VENV)/dialects
+	$(VENV)/dialects/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/dialects/bin/python -m pip install --quiet --group dialects
 	@touch $@
 
 up: $(BIN)/tocsin  ## install, start everything on this machine, print the URL and the first-login token
@@ -37,7 +40,7 @@ check: $(VENV)/dev  ## lint, types, import contracts, unit tests (under 3 minute
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -m "not root and not browser and not slow"
 
-test: $(VENV)/dialects  ## everything, on the real kernel and in a real browser
+test: $(VENV)/dialects/ready  ## everything, on the real kernel and in a real browser
 	@sh tests/need.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,7 +48,7 @@ test: $(VENV)/dialects  ## everything, on the real kernel and in a real browser
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest
 
-prove: $(VENV)/dialects  ## the long proofs and all benchmarks; results go to docs/results
+prove: $(VENV)/dialects/ready  ## the long proofs and all benchmarks; results go to docs/results
 	@sh tests/need.sh
 	$(BIN)/python benchmarks/prove.py
 

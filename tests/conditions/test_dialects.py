@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from condition_strategies import CONDITIONS, TESTS, VALUES, events
-from conditions.sql_engines import Engine, needed, written
+from conditions.sql_engines import Engine, Foreign, needed, written
 from event_frames import frames_of
 from tocsin.columnar.frame import event_at
 from tocsin.columnar.nested import nested, plain
@@ -33,9 +33,12 @@ _SETTINGS = settings(
 
 
 @pytest.fixture(scope="module", params=["duckdb", "clickhouse", "spark"])
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each engine in turn, started once."""
-    return needed(request.param)
+    found = needed(request.param)
+    yield found
+    if isinstance(found, Foreign):
+        found.close()
 
 
 def _rendered(conditions: Sequence[Condition], engine: Engine) -> dict[str, Condition]:
