@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,21 @@ class Watched:
     def turn(self) -> None:
         self.detect()
         self.correlate()
+
+    @contextmanager
+    def lost_writes(self) -> Iterator[None]:
+        """Every transaction of the correlator is rolled back at its end, after which it must start again."""
+
+        def lose(_connection: sa.Connection) -> None:
+            raise sa.exc.OperationalError("commit", {}, Exception("the disk is full"))
+
+        sa.event.listen(self.house.state, "commit", lose)
+        try:
+            with suppress(sa.exc.OperationalError):
+                yield
+        finally:
+            sa.event.remove(self.house.state, "commit", lose)
+        self.correlator = self.fresh_correlator()
 
     def alerts(self) -> dict[str, int]:
         """Title and number of events of every alert."""
@@ -229,3 +246,42 @@ def test_a_correlation_that_is_disabled_says_nothing(watched: Watched) -> None:
     watched.happen("failed 3", "login", at_s=2)
     watched.turn()
     assert watched.alerts() == {}
+
+
+def _everything(watched: Watched) -> list[tuple[str, str, int, int, list[int]]]:
+    """Every alert, with the times of its events."""
+    times: dict[str, list[int]] = {}
+    for row in watched.house.rows(alert_event):
+        times.setdefault(row.alert_id, []).append(row.time)
+    rows = watched.house.rows(alert)
+    return sorted((row.title, str(row.group), row.window_start, row.event_count, sorted(times[row.id])) for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_restarts_and_writes_that_fail_at_any_moment_change_nothing(tmp_path: Path, seed: int) -> None:
+    """Detector and correlator take turns as they like, die, and lose transactions: the alerts are the same."""
+    results = []
+    for disturbed in (False, True):
+        rng, chance = random.Random(seed), random.Random(seed + 100)  # noqa: S311 -- repeatable
+        (tmp_path / str(disturbed)).mkdir()
+        watched = Watched(tmp_path / str(disturbed), RULES)
+        for number in range(120):
+            commands = [rng.choice(["failed", "failed", "login", "nothing"]) for _ in range(rng.randrange(1, 6))]
+            origin, user = rng.choice(["h1", "h2", "h3"]), rng.choice(["root", "ada"])
+            # Times that no other event has: the order of two at once would depend on ids.
+            watched.happen(*commands, at_s=number * 6.001 + rng.randrange(-4, 1), origin=origin, user=user)
+            if not disturbed or chance.random() < 0.5:
+                watched.detect()
+            if disturbed and chance.random() < 0.3:
+                with watched.lost_writes():
+                    watched.correlate()
+            if not disturbed or chance.random() < 0.5:
+                watched.correlate()
+            if disturbed and chance.random() < 0.3:
+                watched.correlator = watched.fresh_correlator()
+        watched.turn()
+        results.append(_everything(watched))
+        watched.house.close()
+    assert len(results[0]) > 5
+    assert results[0] == results[1]
