@@ -24,6 +24,7 @@ from tocsin.model.condition import SOURCE
 __all__ = ["arrow_frames", "from_arrow", "from_lines", "reloaded"]
 
 _WARM_SHARE = 0.1  # of the events, to learn from
+_LEARNED = 24_576  # events after which the engine has learned twice and will not again before a million
 _BLOCK = 8_192  # lines
 
 
@@ -55,7 +56,7 @@ def from_arrow(task: Task, size: int) -> Measured:
             hits[rule.id] += len(rows)
 
     took = _timed(judge, batches)
-    warm = max(int(len(took) * _WARM_SHARE), 1) if len(took) > 1 else 0
+    warm = min(max(int(len(took) * _WARM_SHARE), -(-_LEARNED // size)), len(took) - 1)
     counted = took[warm:]
     usual = float(np.median(counted))
     return Measured(
@@ -86,8 +87,10 @@ def from_lines(task: Task) -> Measured:
     raw = RawRules(chosen_rules(task))
     gc.freeze()
     gc.set_threshold(200_000)  # as the command does
-    warm = min(int(len(lines) * _WARM_SHARE) // _BLOCK * _BLOCK or _BLOCK, len(lines) // 2)
-    hits: Counter[str] = Counter(rule.id for _, rule in raw.judge(lines[:warm]).matches)
+    warm = min(max(int(len(lines) * _WARM_SHARE), _LEARNED), len(lines) // 2) // _BLOCK * _BLOCK
+    hits: Counter[str] = Counter(
+        rule.id for at in range(0, warm, _BLOCK) for _, rule in raw.judge(lines[at : at + _BLOCK]).matches
+    )
     started = cpu_s()
     for start in range(warm, len(lines), _BLOCK):
         hits.update(rule.id for _, rule in raw.judge(lines[start : start + _BLOCK]).matches)

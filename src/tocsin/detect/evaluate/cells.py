@@ -189,9 +189,16 @@ def _flat(array: pa.ListArray) -> Column:
 
 
 def _codes(indices: Any) -> npt.NDArray[np.int32]:  # noqa: ANN401 - pyarrow has no types
-    filled = indices.fill_null(-1) if indices.null_count else indices
-    codes: npt.NDArray[np.int32] = filled.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    return codes
+    """The codes, -1 where there is none; from the array's own buffers, since small batches have many columns."""
+    if not pa.types.is_int32(indices.type):
+        indices = indices.cast(pa.int32())
+    validity, numbers = indices.buffers()
+    span = slice(indices.offset, indices.offset + len(indices))
+    codes = np.frombuffer(numbers, np.int32)[span]
+    if not indices.null_count:
+        return codes
+    valid = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")[span]
+    return np.where(valid, codes, np.int32(-1))
 
 
 class Originals:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import ahocorasick_rs as aho
 import numpy as np
@@ -13,11 +13,13 @@ from tocsin.conditions.literal import number
 from tocsin.detect.evaluate.cells import Column, Haystack, Mask, Places, Rows
 from tocsin.detect.evaluate.key import SHORTEST_SCANNED, Key, Look
 
-__all__ = ["FieldScan", "Found", "LiteralScan", "is_looked_up"]
+__all__ = ["FieldScan", "Found", "LiteralScan", "SearchScan", "is_looked_up"]
 
 Found = dict[int, Rows]  # by the number of a key, the rows that have it
 _LONGEST_NUMBER: Final = 40  # sign, 19 digits, point, 19 digits
-_NUMBER_STARTS: Final = np.frombuffer(b"-0123456789", np.uint8)
+_STARTS_NUMBER: Final = np.isin(np.arange(256), np.frombuffer(b"-0123456789", np.uint8))  # by byte
+_FEW: Final = 24  # occurrences that are looked at one by one
+_Edge = TypeVar("_Edge", bool, Mask)
 _REMEMBERED: Final = 50_000
 
 
@@ -45,6 +47,19 @@ class LiteralScan:
         at = np.searchsorted(offsets, starts, side="right") - 1
         # The values lie end to end: what runs over an end is no occurrence.
         edges = (ends <= offsets[at + 1], starts == offsets[at], ends == offsets[at + 1])
+        if len(found) <= _FEW:
+            return self._few(patterns.tolist(), at.tolist(), np.array(edges).T.tolist())
+        return self._many(patterns, at, edges)
+
+    def _few(self, patterns: list[int], at: list[int], edges: list[list[bool]]) -> dict[int, Places]:
+        hits: dict[int, list[int]] = {}
+        for pattern, place, (within, at_start, at_end) in zip(patterns, at, edges, strict=True):
+            for key, look in self._of_pattern[pattern]:
+                if _fits(look, within, at_start, at_end):
+                    hits.setdefault(key, []).append(place)
+        return {key: np.array(places) for key, places in hits.items()}
+
+    def _many(self, patterns: Places, at: Places, edges: tuple[Mask, Mask, Mask]) -> dict[int, Places]:
         order = np.argsort(patterns, kind="stable")
         distinct, first = np.unique(patterns[order], return_index=True)
         hits: dict[int, Places] = {}
@@ -56,7 +71,7 @@ class LiteralScan:
         return hits
 
 
-def _fits(look: Look, within: Mask, at_start: Mask, at_end: Mask) -> Mask:
+def _fits(look: Look, within: _Edge, at_start: _Edge, at_end: _Edge) -> _Edge:  # of one occurrence, or of many
     if look is Look.CONTAINS:
         return within
     if look is Look.STARTSWITH:
@@ -117,12 +132,42 @@ class FieldScan:
         if self._numbers and haystack.text:
             # The first byte of an empty last value would lie outside.
             first = np.frombuffer(haystack.text, np.uint8)[np.minimum(haystack.offsets[:-1], len(haystack.text) - 1)]
-            worth = worth | (np.isin(first, _NUMBER_STARTS) & (lengths <= _LONGEST_NUMBER))
+            worth = worth | (_STARTS_NUMBER[first] & (lengths <= _LONGEST_NUMBER))
         return np.flatnonzero(worth)
 
     def _keys_of(self, raw: bytes) -> Sequence[int]:
         amount = number(raw.decode()) if self._numbers else None
         return [*self._short.get(raw, ()), *(self._numbers.get(amount, ()) if amount is not None else ())]
+
+
+class SearchScan:
+    """Keys of keywords, looked for in many columns in one call."""
+
+    def __init__(self, keys: Mapping[int, Key]) -> None:
+        self._scan = LiteralScan((at, key.literal, key.look) for at, key in keys.items())
+
+    def __bool__(self) -> bool:
+        return bool(self._scan)
+
+    def find(self, columns: Sequence[Column]) -> Found:
+        """The rows with the key in some column; keys that none has are left out."""
+        found: Found = {}
+        texts = [column.haystack.text for column in columns]
+        bases = np.cumsum([0, *map(len, texts)])
+        offsets = [column.haystack.offsets[:-1] + base for column, base in zip(columns, bases, strict=False)]
+        # Where each column's values start among all values.
+        firsts = np.cumsum([0, *(len(each) for each in offsets)])
+        hits = self._scan.occurrences(Haystack(b"".join(texts), np.concatenate([*offsets, bases[-1:]])))
+        for key, places in hits.items():
+            of_column = np.searchsorted(firsts, places, side="right") - 1
+            rows = [
+                of_key
+                for at in np.unique(of_column).tolist()
+                for of_key in columns[at].rows_of_each({key: places[of_column == at] - firsts[at]}).values()
+            ]
+            if rows:
+                found[key] = rows[0] if len(rows) == 1 else np.unique(np.concatenate(rows))
+        return found
 
 
 def is_looked_up(key: Key) -> bool:

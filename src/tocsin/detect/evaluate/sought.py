@@ -9,7 +9,7 @@ import numpy as np
 
 from tocsin.conditions.following import FOLLOWING
 from tocsin.detect.evaluate.key import Key
-from tocsin.detect.evaluate.scan import FieldScan, Found
+from tocsin.detect.evaluate.scan import FieldScan, Found, SearchScan
 from tocsin.detect.evaluate.scan_json import JsonScan
 from tocsin.detect.evaluate.scan_records import RecordScan
 from tocsin.detect.evaluate.view import EventView
@@ -18,7 +18,7 @@ from tocsin.model.condition import SOURCE, Scope
 __all__ = ["Sought"]
 
 _Keys = dict[int, Key]
-_Scan = TypeVar("_Scan", FieldScan, JsonScan, RecordScan)
+_Scan = TypeVar("_Scan", FieldScan, JsonScan, RecordScan, SearchScan)
 Scans = dict[tuple[object, str], tuple[_Keys, object]]
 
 
@@ -43,7 +43,7 @@ class Sought:
         self._following = [path for path in FOLLOWING if path in self._fields]
         self._records = self._scan(RecordScan, "", records, known)
         self._originals = self._scan(JsonScan, "", originals, known)
-        self._keywords = self._scan(FieldScan, "", keywords, known)
+        self._keywords = self._scan(SearchScan, "", keywords, known)
         self._keywords_in_originals = self._scan(JsonScan, "keywords", keywords, known)
 
     def _scan(self, of: type[_Scan], name: str, keys: _Keys, known: Scans) -> _Scan:
@@ -60,8 +60,7 @@ class Sought:
             if path in self._fields:
                 found |= self._fields[path].find(view.column(path))
         if self._keywords:
-            for path in view.searched_paths():
-                _unite(found, self._keywords.find(view.column(path)))
+            found |= self._keywords.find([view.column(path) for path in view.searched_paths()])
         if SOURCE in view.paths:
             if not view.taken_out:
                 found |= self._originals.find(view.column(SOURCE))
