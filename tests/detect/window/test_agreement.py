@@ -42,7 +42,7 @@ def test_any_split_and_any_order_within_the_lateness_say_the_same(case: Case, cu
     assert events_of(run(Windows(case.correlations), _split(case.matches, cuts))) == expected
 
 
-@given(cases(), st.lists(st.integers(0, 100), max_size=12), st.sets(st.integers(0, 12)))
+@given(cases() | cases(chained=True), st.lists(st.integers(0, 100), max_size=12), st.sets(st.integers(0, 12)))
 def test_any_point_of_restart_says_the_same(case: Case, cuts: list[int], restarts: set[int]) -> None:
     """Windows that are restored from what the state keeps go on as if nothing had happened, forgetting on the way."""
     windows, found, newest = Windows(case.correlations), [], 0

@@ -30,9 +30,10 @@ class Chaining:
         return correlation.id in self._outer
 
     def kept_ms(self, correlation: Correlation) -> int:
-        """How long its matches are needed: its own time span, and those of the correlations around it."""
-        around = (self.kept_ms(outer) for outer, _ in self._outer.get(correlation.id, ()))
-        return correlation.timespan_ms + max(around, default=0)
+        """How long its matches are needed: its time span; and, inside of others, its whole alert as long as theirs."""
+        around = [self.kept_ms(outer) for outer, _ in self._outer.get(correlation.id, ())]
+        alert_ms = correlation.window_ms or correlation.timespan_ms
+        return correlation.timespan_ms + (alert_ms + max(around) if around else 0)
 
     def passed_on(self, correlation: Correlation, anchor: Match, slot: Slot) -> Iterator[Match]:
         """What an anchor is to the correlations that look at this one: a match of its own."""
