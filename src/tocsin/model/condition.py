@@ -69,7 +69,7 @@ __all__ = [
 ]
 
 SOURCE: Final = "unmapped.source"
-NUMBER: Final = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?", re.ASCII)
+NUMBER: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,19})?", re.ASCII)
 # No character above has a simple case folding; a test holds this against the interpreter's Unicode tables.
 _LAST_CASED: Final = 0x1E943
 

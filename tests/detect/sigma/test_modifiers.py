@@ -213,6 +213,9 @@ def test_missing_null_and_empty(term: str, source: str, fires: bool) -> None:  #
         ("f|neq: 4625", "4624", True),
         ("f|neq: 4625", '"4625"', False),
         ("f: 4625", '{"a": 4625}', False),
+        ("f|gt: 5", "18446744073709551615", True),
+        ("f: 18446744073709551615", "18446744073709551615", True),
+        ("f|gt: 5", "184467440737095516150", False),
     ],
 )
 def test_numbers_and_texts(term: str, value: str, fires: bool) -> None:  # noqa: FBT001 - a column of the table

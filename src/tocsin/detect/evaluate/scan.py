@@ -16,7 +16,7 @@ from tocsin.detect.evaluate.key import SHORTEST_SCANNED, Key, Look
 __all__ = ["FieldScan", "Found", "LiteralScan", "SearchScan", "is_looked_up"]
 
 Found = dict[int, Rows]  # by the number of a key, the rows that have it
-_LONGEST_NUMBER: Final = 40  # sign, 19 digits, point, 19 digits
+_LONGEST_NUMBER: Final = 41  # sign, 20 digits, point, 19 digits
 _STARTS_NUMBER: Final = np.isin(np.arange(256), np.frombuffer(b"-0123456789", np.uint8))  # by byte
 _FEW: Final = 24  # occurrences that are looked at one by one
 _Edge = TypeVar("_Edge", bool, Mask)
