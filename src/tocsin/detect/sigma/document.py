@@ -8,6 +8,7 @@ from typing import Final
 
 import yaml
 
+from tocsin.detect.sigma.aliases import refuse_endless
 from tocsin.model.errors import InvalidRule
 
 __all__ = ["Document", "documents"]
@@ -42,7 +43,7 @@ def documents(text: str, path: str) -> Iterator[Document]:
     """The YAML documents of a rule file.
 
     Raises:
-        InvalidRule: no YAML, no map, or a key that stands twice in one; names the line.
+        InvalidRule: no YAML, no map, a key that stands twice in one, or aliases without end; names the line.
     """
     loader = yaml.CSafeLoader(text)
     try:
@@ -50,6 +51,8 @@ def documents(text: str, path: str) -> Iterator[Document]:
             node = loader.get_node()
             # Nothing after a last `---` is no mistake.
             if node is not None and (node.start_mark.line == 0 or node.tag != _NULL):
+                if "&" in text:  # no anchor, no alias
+                    refuse_endless(node, path)
                 yield _document(loader, node, path)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -67,7 +70,7 @@ def _document(loader: yaml.CSafeLoader, node: yaml.Node, path: str) -> Document:
     body = next((value for key, value in node.value if key.value in _BODIES), None)
     selections = _lines(body) if isinstance(body, yaml.MappingNode) else {}
     fields: dict[str, int] = {}
-    for name, at in _named(body):
+    for name, at in _named(body, set()):
         fields.setdefault(name, at)
     line = node.start_mark.line + 1
     return Document({str(key): value for key, value in content.items()}, path, line, selections, fields, _lines(node))
@@ -109,15 +112,18 @@ class _Builder:
         return [self._value(item) for item in node.value]
 
 
-def _named(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
-    """Every key in a body without its modifiers, and its line."""
+def _named(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[str, int]]:
+    """Every key in a body without its modifiers, and its line; what aliases name is looked at once."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _named(item)
+            yield from _named(item, seen)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             yield str(key.value).partition("|")[0], key.start_mark.line + 1
-            yield from _named(value)
+            yield from _named(value, seen)
 
 
 def _lines(node: yaml.MappingNode) -> dict[str, int]:
