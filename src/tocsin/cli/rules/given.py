@@ -13,9 +13,10 @@ from tocsin.model.errors import NotFound
 
 if TYPE_CHECKING:
     from tocsin.detect.sigma.library import Library
+    from tocsin.detect.sigma.logsource import Mapping
     from tocsin.model.rule import Rule
 
-__all__ = ["PathsArgument", "active_paths", "active_rules", "named_library", "usable_rules"]
+__all__ = ["PathsArgument", "active_paths", "active_rules", "named_library", "usable_library", "usable_rules"]
 
 PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; the active ones if none.")]
 
@@ -27,11 +28,18 @@ def active_paths(settings: Settings) -> list[Path]:
     return [*map(ruleset_folder, settings.rulesets), *settings.rules]
 
 
-def usable_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
-    """The rules that can be used; why the others cannot is said on standard error."""
+def usable_library(paths: Iterable[Path], mapping: Mapping | None = None) -> Library:
+    """What the paths hold; why some of it cannot be used is said on standard error."""
     from tocsin.detect.sigma.library import load
 
-    return _usable(load(paths))
+    library = load(paths, mapping)
+    _usable(library)
+    return library
+
+
+def usable_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
+    """The rules that can be used; why the others cannot is said on standard error."""
+    return usable_library(paths).rules
 
 
 def active_rules(settings: Settings) -> tuple[Rule, ...]:

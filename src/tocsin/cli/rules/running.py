@@ -11,7 +11,7 @@ import typer
 
 from tocsin.cli.events import Refusals, read_source
 from tocsin.cli.log_files import SOURCES_HELP
-from tocsin.cli.rules.given import active_paths, usable_rules
+from tocsin.cli.rules.given import active_paths, usable_library
 from tocsin.cli.rules.running_raw import run_raw
 from tocsin.cli.settings import ConfigOption
 from tocsin.config import load_settings
@@ -51,12 +51,11 @@ def run(
 
 
 def _run_normalized(files: list[Path], rules: list[Path] | None, source: str, config: Path | None) -> None:
-    from tocsin.detect.evaluate.engine import Engine
-    from tocsin.detect.history.replay import replay
+    from tocsin.detect.history.at_hand import found_in
 
     refusals = Refusals()
     events = _readable(read_source(files, source), refusals)
-    for finding in replay(Engine(usable_rules(rules or active_paths(load_settings(config)))), events):
+    for finding in found_in(usable_library(rules or active_paths(load_settings(config))), events):
         typer.echo(msgspec.json.encode(finding))
     refusals.finish()
 

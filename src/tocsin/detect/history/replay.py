@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from tocsin.columnar.frame import Frame, frames
-from tocsin.detect.evaluate.engine import Engine
+from tocsin.detect.evaluate.engine import Engine, Placed
 from tocsin.model.event import Event, Json, RefusedLine
 from tocsin.model.finding import Finding
 from tocsin.model.wire import BatchHeader, encode_sections, expand
@@ -21,12 +21,19 @@ __all__ = ["frames_of", "raw_events", "replay"]
 _ROWS: Final = 4096
 
 
-def replay(engine: Engine, events: Iterable[Event], *, org: str = "local", origin: str = "local") -> Iterator[Finding]:
+def replay(
+    engine: Engine,
+    events: Iterable[Event],
+    *,
+    org: str = "local",
+    origin: str = "local",
+    placed: Placed | None = None,
+) -> Iterator[Finding]:
     """The findings of events, a batch at a time."""
     source = iter(events)
     sequence = 0
     while batch := list(islice(source, _ROWS)):
-        yield from engine.findings(frames_of(batch, org=org, origin=origin, sequence=sequence))
+        yield from engine.findings(frames_of(batch, org=org, origin=origin, sequence=sequence), placed)
         sequence += 1
 
 
