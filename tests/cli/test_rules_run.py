@@ -75,3 +75,56 @@ def test_what_asks_to_be_told_is_told(rules: Path, log: Path, capsys: pytest.Cap
     rules.write_text(_RULES.replace("condition: {gte: 4}", "condition: {gte: 5}, generate: true"))
     assert main(["rules", "run", "--rules", str(rules), "--source", "syslog", str(log)]) == 0
     assert _titles(capsys.readouterr().out) == ["Failed login"] * 4
+
+
+_RAW_EVENTS = [
+    {"ts": 1763892000, "message": "Failed password", "id": {"user": "root"}},
+    {"@timestamp": "2025-11-23T10:00:04Z", "message": "Failed password", "id": {"user": "root"}},
+    {"UtcTime": "2025-11-23 10:00:05.5", "message": "Failed password", "id.user": "root"},
+    {"EventTime": 1763892007000, "message": "Failed password", "id": {"user": "root"}},
+    {"time": "2025-11-23T11:00:09+01:00", "message": "Accepted password", "id": {"user": "root"}},
+    {"time": "2025-11-23T10:00:10Z", "message": "Failed password", "id": {"user": "ada"}},
+    {"when": "2025-11-23T10:00:10Z", "message": "Failed password", "id": {"user": "root"}},
+]
+
+
+def test_raw_events_are_correlated_across_files_by_their_own_times(
+    rules: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Times under any usual name; files in the wrong order; what has no time is counted; members are silent."""
+    rules.write_text(_RULES.replace("timespan: 10m", "group-by: [id.user], timespan: 10m"))
+    late, early = tmp_path / "late.ndjson", tmp_path / "early.ndjson"
+    late.write_text("\n".join(map(json.dumps, _RAW_EVENTS[3:])))
+    early.write_text("\n".join(map(json.dumps, _RAW_EVENTS[:3])))
+    assert main(["rules", "run", "--rules", str(rules), "--source", "raw", str(late), str(early)]) == 0
+    out, err = capfdbinary.readouterr()
+    found = [json.loads(line) for line in out.splitlines()]
+    assert {(each["rule"]["title"], each["group"]["id.user"]) for each in found} == {("Guessed password", "root")}
+    places = {(Path(each["file"]).name, each["line"]) for each in found}
+    assert places == {
+        ("early.ndjson", 1),
+        ("early.ndjson", 2),
+        ("early.ndjson", 3),
+        ("late.ndjson", 1),
+        ("late.ndjson", 2),
+    }
+    assert all(each["event"] in _RAW_EVENTS[:5] for each in found)
+    assert b"events left out of correlations, having no time in any of time, @timestamp, " in err
+    assert b"eventTime, ts: 1; see --time-field" in err
+
+
+def test_the_field_of_the_time_can_be_named(
+    rules: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Only the field that is named counts, a dotted path too; other sources have times of their own."""
+    path = tmp_path / "events.ndjson"
+    messages = ["Failed password"] * 4 + ["Accepted password"]
+    events = [{"time": "x", "log": {"at": 1763892000 + at}, "message": text} for at, text in enumerate(messages)]
+    path.write_text("\n".join(map(json.dumps, events)))
+    arguments = ["rules", "run", "--rules", str(rules), str(path), "--source"]
+    assert main([*arguments, "raw", "--time-field", "log.at"]) == 0
+    assert len(capfdbinary.readouterr().out.splitlines()) == len(events)
+    assert main([*arguments, "raw"]) == 0
+    out, err = capfdbinary.readouterr()
+    assert (out, b"ts: 5; see --time-field" in err) == (b"", True)
+    assert main([*arguments, "json", "--time-field", "log.at"]) == 2

@@ -66,7 +66,7 @@ def test_processes_change_nothing(rules: Path, tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson.gz"
     with gzip.open(path, "wb") as file:
         file.writelines(line + b"\n" for line in _LINES * 12_000)
-    alone, together = (list(run(load([rules], RAW).rules, [path], processes)) for processes in (1, 3))
+    alone, together = (list(run(load([rules], RAW), [path], processes)) for processes in (1, 3))
     assert alone == together
     assert sum(sum(outcome.hits.values()) for outcome in alone) == 48_000
     last = msgspec.json.decode(alone[-1].output.splitlines()[-1])

@@ -13,7 +13,7 @@ from tocsin.model.errors import InvalidEvent
 from tocsin.model.event import Event, Json, RefusedLine, Value
 from tocsin.normalize.lines import Object, epoch_ms, read_json_lines
 
-__all__ = ["read_events"]
+__all__ = ["as_paths", "read_events"]
 
 _BASE_EVENT, _OTHER = 0, 99
 _WRAPPERS = ("Records", "records", "value", "events", "items")
@@ -40,7 +40,7 @@ def read_events(lines: Iterable[bytes], *, now_ms: int) -> Iterator[Event | Refu
             "time": _time_ms(nested, now_ms),
             "activity_id": _OTHER,
             "severity_id": 1,
-            "unmapped.source": msgspec.json.encode(_nested(nested)).decode(),
+            "unmapped.source": msgspec.json.encode(as_paths(nested)).decode(),
         }
         return Event(_BASE_EVENT, values)
 
@@ -61,7 +61,7 @@ def _time_ms(nested: Object, now_ms: int) -> int:
         return now_ms
 
 
-def _nested(flat: Object) -> Object:
+def as_paths(flat: Object) -> Object:
     """Keys with dots as paths, as Zeek writes them (`id.orig_h`); rules name paths."""
     if not any("." in key for key in flat):
         return flat

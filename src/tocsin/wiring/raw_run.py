@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
 from io import BufferedReader, RawIOBase
@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, cast
 import msgspec
 
 from tocsin.detect.evaluate.raw import Judged, RawRules
+from tocsin.detect.sigma.library import Library
 from tocsin.model.errors import BadInput
 from tocsin.model.event import RefusedLine
 from tocsin.model.rule import Rule
@@ -50,6 +51,8 @@ class Outcome(msgspec.Struct, frozen=True):
     hits: dict[str, int]  # by rule id
     output: bytes
     refused: list[RefusedLine]
+    # Matches of rules that correlations look at: the line's number, the event, the rules' ids.
+    looked_at: list[tuple[int, bytes, list[str]]] = []
 
 
 def blocks(path: Path) -> Iterator[Block]:
@@ -100,13 +103,15 @@ def _array(path: Path, text: bytes) -> Iterator[bytes]:
         yield msgspec.json.format(spread, indent=-1) if b"\n" in spread else spread
 
 
-def run(rules: Iterable[Rule], paths: Sequence[Path], processes: int = 0) -> Iterator[Outcome]:
+def run(library: Library, paths: Sequence[Path], processes: int = 0) -> Iterator[Outcome]:
     """What becomes of all blocks, in order; on as many processes as there are cores, if none is said.
+
+    Rules that are only there for correlations have no hits and no output of their own.
 
     Raises:
         BadInput: a file cannot be read.
     """
-    judge = _Judge(rules)
+    judge = _Judge(library)
     source = (block for path in paths for block in blocks(path))
     workers = processes or (len(os.sched_getaffinity(0)) if _is_much(paths) else 1)
     # Rules are many and stay, and what is made of a block has no cycles: the garbage collector has little to find.
@@ -141,24 +146,36 @@ def _judged(block: Block) -> Outcome:
 
 
 class _Judge:
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self._rules = RawRules(rules)
-        self._said = {rule.id: _encode({"rule": _about(rule)})[:-1] for rule in self._rules.rules}
+    def __init__(self, library: Library) -> None:
+        self._rules = RawRules(library.rules)
+        self._silent = library.silent
+        self._looked_at = {member.rule for each in library.correlations for member in each.members}
+        self._said = {rule.id: _encode({"rule": _about(rule)})[:-1] for rule in library.rules}
 
     def __call__(self, block: Block) -> Outcome:
         judged = self._rules.judge(block.lines)
+        told = [match for match in judged.matches if match[1].id not in self._silent]
         hits: dict[str, int] = {}
-        for _, rule in judged.matches:
+        for _, rule in told:
             hits[rule.id] = hits.get(rule.id, 0) + 1
         refused = [RefusedLine(block.first + each.line, each.reason, b"") for each in judged.refused]
-        return Outcome(block.path, judged.events, hits, self._output(block, judged), refused)
+        looked_at = list(self._for_correlations(block, judged))
+        return Outcome(block.path, judged.events, hits, self._output(block, told), refused, looked_at)
 
-    def _output(self, block: Block, judged: Judged) -> bytes:
+    def _for_correlations(self, block: Block, judged: Judged) -> Iterator[tuple[int, bytes, list[str]]]:
+        of_line: dict[int, list[str]] = {}
+        for at, rule in judged.matches:
+            if rule.id in self._looked_at:
+                of_line.setdefault(at, []).append(rule.id)
+        for at, rule_ids in of_line.items():
+            yield block.first + at, block.lines[at].strip(), rule_ids
+
+    def _output(self, block: Block, told: Sequence[tuple[int, Rule]]) -> bytes:
         file = _encode(block.path)
         return b"".join(
             b'%b,"file":%b,"line":%d,"event":%b}\n'
             % (self._said[rule.id], file, block.first + at, block.lines[at].strip())
-            for at, rule in judged.matches
+            for at, rule in told
         )
 
 

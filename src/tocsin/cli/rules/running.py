@@ -32,6 +32,9 @@ _Source = Annotated[str, typer.Option(help=f"{SOURCES_HELP} {_RAW}: JSON, in the
 _Pipelines = Annotated[
     list[Path] | None, typer.Option("--pipeline", help="pySigma pipeline (YAML) for the rules; with --source raw.")
 ]
+_TimeField = Annotated[
+    str, typer.Option(help="Field with the events' time, for correlations; with --source raw. Else the usual names.")
+]
 
 
 def run(
@@ -39,14 +42,16 @@ def run(
     rules: _Rules = None,
     source: _Source = "ocsf",
     pipeline: _Pipelines = None,
+    time_field: _TimeField = "",
     config: ConfigOption = None,
 ) -> None:
     """Run rules over files of events; prints each match as NDJSON. Exit code 1 if a line could not be read."""
     if source == _RAW:
-        run_raw(rules, files, pipeline or (), config)
+        run_raw(rules, files, pipeline or (), time_field, config)
         return
-    if pipeline:
-        raise BadInput("--pipeline is for --source raw: other events have fields of the schema")
+    if pipeline or time_field:
+        named = "--pipeline" if pipeline else "--time-field"
+        raise BadInput(f"{named} is for --source raw: other events have fields of the schema")
     _run_normalized(files, rules, source, config)
 
 

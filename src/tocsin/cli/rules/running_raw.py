@@ -7,53 +7,60 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from tocsin.cli.events import Refusals
-from tocsin.cli.rules.given import active_paths
+from tocsin.cli.rules.given import active_paths, usable_library
 from tocsin.config import load_settings
-
-if TYPE_CHECKING:
-    from tocsin.model.rule import Rule
 
 __all__ = ["run_raw"]
 
 
 def run_raw(
-    rules: Sequence[Path] | None, files: Sequence[Path], pipelines: Iterable[Path], config: Path | None
+    rules: Sequence[Path] | None,
+    files: Sequence[Path],
+    pipelines: Iterable[Path],
+    time_field: str,
+    config: Path | None,
 ) -> None:
-    """Print each match as NDJSON, and on standard error what was looked at.
+    """Print each match as NDJSON, then those of correlations, and on standard error what was looked at.
 
     Raises:
         typer.Exit: with code 1, if a line is no event.
     """
+    from tocsin.detect.sigma.pipeline import piped
     from tocsin.wiring.raw_run import run
+    from tocsin.wiring.raw_windows import RawWindows
 
-    chosen = _loaded(rules or active_paths(load_settings(config)), pipelines)
+    library = usable_library(rules or active_paths(load_settings(config)), piped(pipelines))
+    windows = RawWindows(library, time_field)
     started, refusals, hits, events = time.monotonic(), Refusals(), Counter[str](), 0
-    for outcome in run(chosen, files):
+    for outcome in run(library, files):
         sys.stdout.buffer.write(outcome.output)
+        windows.add(outcome)
         events += outcome.events
         hits.update(outcome.hits)
         for refused in outcome.refused:
             refusals.add(f"{outcome.path}:{refused.line}", refused)
+    for correlation_id, line in windows.fired():
+        sys.stdout.buffer.write(line)
+        hits[correlation_id] += 1
     sys.stdout.flush()
-    typer.echo(_summary(events, len(chosen), hits, time.monotonic() - started), err=True)
+    _say_left_out(windows.without_time, time_field)
+    count = len(library.rules) + len(library.correlations)
+    typer.echo(_summary(events, count, hits, time.monotonic() - started), err=True)
     refusals.finish()
 
 
-def _loaded(paths: Iterable[Path], pipelines: Iterable[Path]) -> tuple[Rule, ...]:
-    from tocsin.detect.sigma.library import load
-    from tocsin.detect.sigma.pipeline import piped
+def _say_left_out(events: int, time_field: str) -> None:
+    from tocsin.wiring.raw_windows import TIME_FIELDS
 
-    library = load(paths, piped(pipelines))
-    for error in library.refused:
-        typer.echo(f"not used: {error}", err=True)
-    for correlation in library.correlations:
-        typer.echo(f"not run: {correlation.title}: events as they stand have no time to correlate by", err=True)
-    return library.rules
+    if events:
+        sought = time_field or f"any of {', '.join(TIME_FIELDS)}"
+        typer.echo(
+            f"events left out of correlations, having no time in {sought}: {events:,}; see --time-field", err=True
+        )
 
 
 def _summary(events: int, rules: int, hits: Counter[str], took_s: float) -> str:
