@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from engines.setting import Measured, Task, chosen_rules, cpu_s, made_events, peak_mib
+from engines.setting import Measured, Task, chosen_rules, cpu_s, held_mib, made_events
 from fleet_events import Fields
 from tocsin.columnar.frame import Frame
 from tocsin.detect.evaluate.engine import Engine
@@ -46,7 +46,7 @@ def from_arrow(task: Task, size: int) -> Measured:
     """All events once, in batches of `size`."""
     rules = chosen_rules(task)
     batches = list(arrow_frames(made_events(task), size))
-    before, started = peak_mib(), cpu_s()
+    before, started = held_mib(), cpu_s()
     engine = Engine(rules)
     compile_s = cpu_s() - started
     hits: Counter[str] = Counter()
@@ -66,7 +66,7 @@ def from_arrow(task: Task, size: int) -> Measured:
         compile_s=compile_s,
         p99_ms=float(np.percentile(counted, 99)) * 1e3,
         learn_s=sum(took[:warm]) - usual * warm,
-        memory_mib=peak_mib() - before,
+        memory_mib=held_mib() - before,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from engines.setting import Measured, Task, chosen_rules, cpu_s, made_events, peak_mib
+from engines.setting import Measured, Task, chosen_rules, cpu_s, held_mib, made_events
 from tocsin.conditions.literal import judge
 from tocsin.model.condition import And, Condition, Exists, Keyword, Match, Not, Or, Relation, SameAs, Text, fold
 
@@ -24,7 +24,7 @@ def python_rules(task: Task) -> Measured:
     """Every rule on every event."""
     rules = chosen_rules(task)
     made = [{key: str(value) for key, value in event.items()} for event in made_events(task)]
-    before, started = peak_mib(), cpu_s()
+    before, started = held_mib(), cpu_s()
     functions = [(rule.id, _compiled(rule.condition)) for rule in rules]
     compile_s = cpu_s() - started
     hits: Counter[str] = Counter()
@@ -34,7 +34,7 @@ def python_rules(task: Task) -> Measured:
         for rule_id, holds in functions:
             if holds(event, lowered):
                 hits[rule_id] += 1
-    return Measured(len(made), cpu_s() - started, dict(hits), compile_s, memory_mib=peak_mib() - before)
+    return Measured(len(made), cpu_s() - started, dict(hits), compile_s, memory_mib=held_mib() - before)
 
 
 def _compiled(condition: Condition) -> Callable[[_Texts, _Texts], bool]:

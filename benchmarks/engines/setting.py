@@ -14,7 +14,7 @@ from tocsin.detect.sigma.library import load
 from tocsin.detect.sigma.logsource import RAW
 from tocsin.model.rule import Rule
 
-__all__ = ["Measured", "Task", "chosen_rules", "cpu_s", "made_events", "peak_mib"]
+__all__ = ["Measured", "Task", "chosen_rules", "cpu_s", "held_mib", "made_events"]
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -56,6 +56,7 @@ def cpu_s() -> float:
     return time.process_time()
 
 
-def peak_mib() -> float:
-    """The most memory that this process ever held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def held_mib() -> float:
+    """The memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from engines.setting import Measured, Task, chosen_rules, cpu_s, made_events, peak_mib
+from engines.setting import Measured, Task, chosen_rules, cpu_s, held_mib, made_events
 from tocsin.conditions.literal import judge
 from tocsin.model.condition import And, Condition, Exists, Keyword, Match, Not, Or, Relation, SameAs, Text, fold
 
@@ -21,7 +21,7 @@ def sqlite_route(task: Task) -> Measured:
     rules = chosen_rules(task)
     made = made_events(task)
     names = list(dict.fromkeys(name for event in made for name in event))
-    before = peak_mib()
+    before = held_mib()
     database = sqlite3.connect(":memory:")
     started = cpu_s()
     columns = ", ".join(f'"{name}" TEXT COLLATE NOCASE' for name in names)
@@ -34,7 +34,7 @@ def sqlite_route(task: Task) -> Measured:
     compile_s, started = cpu_s() - started, cpu_s()
     hits = Counter({rule_id: database.execute(query).fetchone()[0] for rule_id, query in queries})
     return Measured(
-        len(made), cpu_s() - started, dict(+hits), compile_s, decode_s=filled_s, memory_mib=peak_mib() - before
+        len(made), cpu_s() - started, dict(+hits), compile_s, decode_s=filled_s, memory_mib=held_mib() - before
     )
 
 

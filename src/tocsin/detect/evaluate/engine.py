@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from tocsin.columnar.frame import Frame, events_at
+from tocsin.detect.collection import no_collection
 from tocsin.detect.evaluate.key import Keys
 from tocsin.detect.evaluate.learning import ClassRules, Knowledge
 from tocsin.detect.evaluate.naive import met
@@ -37,9 +38,10 @@ class Engine:
         self.rules: Final = tuple(rules)
         self.keys: Keys = like.keys if like else Keys()
         compiled = {id(each.rule): each for each in like.compiled} if like else {}
-        self.compiled: list[CompiledRule] = [
-            compiled.get(id(rule)) or compile_rule(rule, self.keys) for rule in self.rules
-        ]
+        with no_collection():
+            self.compiled: list[CompiledRule] = [
+                compiled.get(id(rule)) or compile_rule(rule, self.keys) for rule in self.rules
+            ]
         self.known: dict[int, Knowledge] = like.known if like else {}
         self._of_class: dict[int, list[CompiledRule]] = {}
         for each in self.compiled:

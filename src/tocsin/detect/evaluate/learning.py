@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tocsin.columnar.frame import Frame
+from tocsin.detect.collection import no_collection
 from tocsin.detect.evaluate.cells import Rows
 from tocsin.detect.evaluate.choice import chosen, guessed
 from tocsin.detect.evaluate.key import Keys, keys_in
@@ -51,7 +52,8 @@ class ClassRules:
         lessons = sum(self.known.seen >= lesson for lesson in _LESSONS)
         self.known.seen += len(frame)
         if lessons < sum(self.known.seen >= lesson for lesson in _LESSONS):
-            self._learn(frame)
+            with no_collection():
+                self._learn(frame)
         self._batches += 1
         self._plan = self._plan or self._planned()
         yield from self._plan.matches(EventView(frame), timed=self._batches % _TIMED_ONE_IN == 0)

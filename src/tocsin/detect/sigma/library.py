@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
+from tocsin.detect.collection import no_collection
 from tocsin.detect.sigma.correlation import Declared, read_correlation
 from tocsin.detect.sigma.document import Document
 from tocsin.detect.sigma.filters import Filter, read_filter
@@ -92,18 +91,6 @@ def _below(folder: str) -> Iterator[str]:
             yield from _below(entry.path)
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without the garbage collector, which would look in vain, again and again, at all that a load makes and keeps."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def load(paths: Iterable[Path], mapping: Mapping | None = None) -> Library:
     """The rules in files and folders, once; see `Loader.load`."""
     return Loader(mapping).load(paths)
@@ -131,7 +118,7 @@ class Loader:
         Raises:
             NotFound: a path does not exist.
         """
-        with _no_collection():
+        with no_collection():
             self._read(list(rule_files(paths)), texts)
             return self._library(progress)
 
