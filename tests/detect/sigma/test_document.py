@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tocsin.detect.sigma.library import Library, Loader
+from tocsin.detect.sigma.rule_file import read_rule_file, rule_file
 
 _HEAD = "title: T\nid: t\nlogsource: {product: linux, category: process_creation}\n"
 _BODY = "detection:\n  s: {Image: x}\n  condition: s\n"
@@ -60,3 +63,65 @@ def test_aliases_within_measure_are_used() -> None:
     library = _load(f"{_HEAD}{body}  condition: a and c\n")
     assert not library.refused
     assert library.rules[0].id == "t"
+
+
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        ("!!python/object/apply:os.system [id]", "!!python/object/apply:os.system"),
+        ("!!python/object:x.Y {a: b}", "!!python/object:x.Y"),
+        ("!!python/name:os.system ''", "!!python/name:os.system"),
+        ("!mine x", "!mine"),
+        ("!!binary eA==", "!!binary"),
+        ("!!set {a}", "!!set"),
+    ],
+)
+def test_a_tag_that_means_nothing_is_refused(value: str, tag: str) -> None:
+    """It is not dropped without a word; on a list, a map or a text, also of the whole document."""
+    text = f"{_HEAD}detection:\n  s:\n    Image: {value}\n  condition: s\n"
+    assert _refusal(text) == (6, f"tag {tag} means nothing in a rule")
+    assert _refusal(f"--- {value}\n")[0] == 1
+
+
+def test_tags_that_yaml_knows_and_lone_signs_are_values() -> None:
+    """A number as text by tag; `=` and `<<` are texts where they are values."""
+    body = "detection:\n  s: {Image: !!str 46, User: [=, <<]}\n  condition: s\n"
+    assert not _load(_HEAD + body).refused
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("2024-13-01", "'2024-13-01' is not a valid date: month must be in 1..12"),
+        ("2024-01-02 25:00:00", "'2024-01-02 25:00:00' is not a valid date: hour must be in 0..23"),
+        ("!!int x", "'x' is not a valid int"),
+        ("!!bool x", "'x' is not a valid bool"),
+        ("!!float x", "'x' is not a valid float"),
+        ("!!timestamp x", "'x' is not a valid date"),
+    ],
+)
+def test_a_wrong_value_is_refused_where_it_stands(value: str, reason: str) -> None:
+    """It is YAML all the same, and nobody is told that it is not."""
+    assert _refusal(f"{_HEAD}date: {value}\n{_BODY}") == (4, reason)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "words"),
+    [
+        (_HEAD.encode("utf-16"), 1, "the file is in UTF-16; a rule file must be in UTF-8"),
+        (b"title: x\n\x7fELF\xff\n", 2, "a rule file must be a text in UTF-8; byte 0xff here cannot be"),
+        (b"title: x\nid: \xc3\xa4\x01\n", 2, "not YAML: control characters are not allowed"),
+        (b"title: x\nid: @\n", 2, "not YAML: found character that cannot start any token"),
+        (b"title: x\n---\na: " + b"[" * 3000 + b"]" * 3000, 2, "lists and maps are nested too deeply"),
+    ],
+)
+def test_what_is_no_yaml_is_refused_with_a_line(content: bytes, line: int, words: str) -> None:
+    """Also other encodings, binary files and what no parser can nest so deeply."""
+    (error,) = rule_file("a.yml", content, None).refused
+    assert (error.line, error.reason) == (line, words)
+
+
+def test_a_file_that_cannot_be_read_is_refused_in_its_first_line(tmp_path: Path) -> None:
+    """A folder in the place of a file."""
+    (error,) = read_rule_file(tmp_path, None).refused
+    assert (error.line, error.reason) == (1, "cannot be read: Is a directory")

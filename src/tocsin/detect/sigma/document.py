@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import yaml
+from yaml.reader import ReaderError
 
 from tocsin.detect.sigma.aliases import refuse_endless
 from tocsin.model.errors import InvalidRule
@@ -17,6 +18,10 @@ _BODIES: Final = ("detection", "correlation", "filter")
 _STRING: Final = "tag:yaml.org,2002:str"
 _NULL: Final = "tag:yaml.org,2002:null"
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_YAML: Final = "tag:yaml.org,2002:"
+_TEXTS: Final = frozenset({_STRING, _MERGE, _YAML + "value"})  # `<<` and `=`, where they are values
+_SCALARS: Final = frozenset({_NULL, *(_YAML + each for each in ("bool", "int", "float", "timestamp"))})
+_COLLECTIONS: Final = frozenset({_YAML + "map", _YAML + "seq"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,11 @@ def documents(text: str, path: str) -> Iterator[Document]:
     """The YAML documents of a rule file.
 
     Raises:
-        InvalidRule: no YAML, no map, a key that stands twice in one, or aliases without end; names the line.
+        InvalidRule: no YAML, no map, a key that stands twice in one, a tag or value that means nothing, or aliases without
+            end; names the line.
     """
     loader = yaml.CSafeLoader(text)
+    line = 1
     try:
         while loader.check_node():
             node = loader.get_node()
@@ -54,11 +61,17 @@ def documents(text: str, path: str) -> Iterator[Document]:
                 if "&" in text:  # no anchor, no alias
                     refuse_endless(node, path)
                 yield _document(loader, node, path)
+            line = node.end_mark.line + 1 if node is not None else line
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise InvalidRule(f"not YAML: {error.problem or error}", path, mark.line + 1 if mark else 0) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidRule(f"not YAML: {error}", path) from error
+        raise InvalidRule(f"not YAML: {error.problem or error}", path, mark.line + 1 if mark else line) from error
+    except ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        raise InvalidRule(f"not YAML: {error.reason}", path, line) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidRule(f"not YAML: {error}", path, line) from error
+    except RecursionError as error:
+        raise InvalidRule("lists and maps are nested too deeply", path, line) from error
     finally:
         loader.dispose()
 
@@ -84,6 +97,8 @@ class _Builder:
         self._shared: dict[int, object] = {}  # by node: what an anchor names is one value, however often it is named
 
     def mapping(self, node: yaml.MappingNode) -> dict[object, object]:
+        if node.tag not in _COLLECTIONS:
+            raise self._unknown_tag(node)
         if any(key.tag == _MERGE for key, _ in node.value):
             self._loader.flatten_mapping(node)
         made: dict[object, object] = {}
@@ -98,17 +113,32 @@ class _Builder:
         return made
 
     def _value(self, node: yaml.Node) -> object:
-        if node.tag == _STRING:
-            return node.value
         if isinstance(node, yaml.ScalarNode):
-            return self._loader.construct_object(node)
+            return node.value if node.tag in _TEXTS else self._scalar(node)
         if id(node) not in self._shared:
             self._shared[id(node)] = self._collection(node)
         return self._shared[id(node)]
 
+    def _scalar(self, node: yaml.ScalarNode) -> object:
+        if node.tag not in _SCALARS:
+            raise self._unknown_tag(node)
+        try:
+            return self._loader.construct_object(node)
+        except (AttributeError, KeyError, ValueError) as error:  # whatever the loader stumbles over
+            kind = "date" if node.tag == _YAML + "timestamp" else node.tag.removeprefix(_YAML)
+            why = f": {error}" if isinstance(error, ValueError) and kind == "date" else ""
+            reason = f"{node.value!r} is not a valid {kind}{why}"
+            raise InvalidRule(reason, self._path, node.start_mark.line + 1) from error
+
+    def _unknown_tag(self, node: yaml.Node) -> InvalidRule:
+        tag = node.tag.replace(_YAML, "!!")
+        return InvalidRule(f"tag {tag} means nothing in a rule", self._path, node.start_mark.line + 1)
+
     def _collection(self, node: yaml.Node) -> object:
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node)
+        if node.tag not in _COLLECTIONS:
+            raise self._unknown_tag(node)
         return [self._value(item) for item in node.value]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ def read_rule_file(path: Path, known: RuleFile | None) -> RuleFile:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return RuleFile(str(path), b"", refused=(InvalidRule(f"cannot be read: {error}", str(path)),))
+        return RuleFile(
+            str(path), b"", refused=(InvalidRule(f"cannot be read: {error.strerror or error}", str(path), 1),)
+        )
     return rule_file(str(path), content, known)
 
 
@@ -109,10 +112,17 @@ def _read(path: str, content: bytes) -> RuleFile:
     except InvalidRule as error:
         refused.append(error)
     except UnicodeDecodeError as error:
-        refused.append(InvalidRule(f"cannot be read: {error}", path))
+        refused.append(_not_utf8(content, error.start, path))
     rules = tuple(CompiledRule(each) for each in found if kind_of(each) is Kind.RULE)
     others = tuple(each for each in found if kind_of(each) is not Kind.RULE)
     return RuleFile(path, content, rules, others, tuple(refused))
+
+
+def _not_utf8(content: bytes, at: int, path: str) -> InvalidRule:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return InvalidRule("the file is in UTF-16; a rule file must be in UTF-8", path, 1)
+    reason = f"a rule file must be a text in UTF-8; byte {content[at]:#04x} here cannot be"
+    return InvalidRule(reason, path, content[:at].count(b"\n") + 1)
 
 
 def values_of(document: Document) -> dict[str, tuple[str, ...]]:
