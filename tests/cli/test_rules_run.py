@@ -77,6 +77,34 @@ def test_what_asks_to_be_told_is_told(rules: Path, log: Path, capsys: pytest.Cap
     assert _titles(capsys.readouterr().out) == ["Failed login"] * 4
 
 
+def test_the_format_is_found_and_refusals_name_file_and_line(
+    rules: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --source each file is read as what it looks like; a line that cannot be read is named with its file."""
+    events = tmp_path / "events.ndjson"
+    assert main(["events", str(log)]) == 0
+    events.write_text(capsys.readouterr().out + "{no JSON\n")
+    assert main(["rules", "run", "--rules", str(rules), str(log)]) == 0
+    assert _titles(capsys.readouterr().out) == ["Guessed password"] * 5
+    assert main(["rules", "run", "--rules", str(rules), str(events), str(log)]) == 1
+    said = capsys.readouterr()
+    assert set(_titles(said.out)) == {"Guessed password"}
+    assert f"{events}:6: " in said.err
+
+
+@pytest.mark.parametrize("command", ["run", "explain"])
+def test_an_unknown_source_is_told_what_is_known(
+    command: str, rules: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What commands about rules know has events as they stand in it."""
+    rules.write_text(_RULES.partition("---")[0])
+    arguments = ["--rules", str(rules), str(log)] if command == "run" else [str(rules), str(log)]
+    assert main(["rules", command, *arguments, "--source", "syslogg"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "'syslogg' is not known; known are auto, auditd, cloudtrail, json, k8s-audit, ocsf, syslog, windows, raw\n"
+    )
+
+
 _RAW_EVENTS = [
     {"ts": 1763892000, "message": "Failed password", "id": {"user": "root"}},
     {"@timestamp": "2025-11-23T10:00:04Z", "message": "Failed password", "id": {"user": "root"}},

@@ -24,7 +24,7 @@ from tocsin.normalize.auditd import read_events as read_audit
 from tocsin.normalize.detection import source_of
 from tocsin.wiring.sources import READERS, Reader, syslog_reader
 
-__all__ = ["AUTO", "SOURCES_HELP", "Origin", "read_file", "read_lines", "read_source", "zone_named"]
+__all__ = ["AUTO", "SOURCES_HELP", "Origin", "check_source", "read_file", "read_lines", "read_source", "zone_named"]
 
 AUTO: Final = "auto"
 SOURCES_HELP: Final = f"Format of the files: {', '.join(READERS)}; {AUTO} looks at the first lines."
@@ -56,6 +56,17 @@ def zone_named(name: str) -> dt.tzinfo:
         raise BadInput(f"there is no time zone {name!r}; Europe/Berlin is one") from error
 
 
+def check_source(source: str, *others: str) -> None:
+    """See that a source is one that can be read; a command may know others.
+
+    Raises:
+        BadInput: it is not.
+    """
+    known = [AUTO, *READERS, *others]
+    if source not in known:
+        raise BadInput(f"source {source!r} is not known; known are {', '.join(known)}")
+
+
 def read_source(paths: Iterable[Path], source: str) -> Iterator[Event | RefusedLine]:
     """Events and refused lines of all files; with `auto` each file is of the format that it looks like.
 
@@ -72,8 +83,7 @@ def read_file(origin: Origin) -> Iterator[Event | RefusedLine]:
     Raises:
         BadInput: as `read_source`.
     """
-    if origin.source not in {AUTO, *READERS}:
-        raise BadInput(f"source {origin.source!r} is not known; known are {AUTO}, {', '.join(READERS)}")
+    check_source(origin.source)
     return read_lines(origin.path, partial(_read_as, origin))
 
 

@@ -89,6 +89,7 @@ def events_in_files(paths: list[Path], source: str) -> Iterator[Event | RefusedL
         for path in paths:
             yield from log_files.read_lines(path, raw_events)
     else:
+        log_files.check_source(source, RAW_SOURCE)
         yield from log_files.read_source(paths, source)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from tocsin.cli.events import Refusals, read_source
-from tocsin.cli.log_files import SOURCES_HELP
+from tocsin.cli.events import Refusals
+from tocsin.cli.log_files import AUTO, SOURCES_HELP, check_source, read_source
+from tocsin.cli.rules.chosen import RAW_SOURCE
 from tocsin.cli.rules.given import active_paths, usable_library
 from tocsin.cli.rules.running_raw import run_raw
 from tocsin.cli.settings import ConfigOption
 from tocsin.config import load_settings
 from tocsin.model.errors import BadInput
-from tocsin.model.event import Event, RefusedLine
+from tocsin.model.event import Event
 
 __all__ = ["add_to"]
 
@@ -26,9 +27,8 @@ def add_to(app: typer.Typer) -> None:
     app.command()(run)
 
 
-_RAW = "raw"
 _Rules = Annotated[list[Path] | None, typer.Option(help="Rules to run; the active ones if none is named.")]
-_Source = Annotated[str, typer.Option(help=f"{SOURCES_HELP} {_RAW}: JSON, in the rules' own terms.")]
+_Source = Annotated[str, typer.Option(help=f"{SOURCES_HELP} {RAW_SOURCE}: JSON, in the rules' own terms.")]
 _Pipelines = Annotated[
     list[Path] | None, typer.Option("--pipeline", help="pySigma pipeline (YAML) for the rules; with --source raw.")
 ]
@@ -40,13 +40,13 @@ _TimeField = Annotated[
 def run(
     files: Annotated[list[Path], typer.Argument(help="Files of events; - is standard input.")],
     rules: _Rules = None,
-    source: _Source = "ocsf",
+    source: _Source = AUTO,
     pipeline: _Pipelines = None,
     time_field: _TimeField = "",
     config: ConfigOption = None,
 ) -> None:
     """Run rules over files of events; prints each match as NDJSON. Exit code 1 if a line could not be read."""
-    if source == _RAW:
+    if source == RAW_SOURCE:
         run_raw(rules, files, pipeline or (), time_field, config)
         return
     if pipeline or time_field:
@@ -59,15 +59,16 @@ def _run_normalized(files: list[Path], rules: list[Path] | None, source: str, co
     from tocsin.detect.history.at_hand import found_in
 
     refusals = Refusals()
-    events = _readable(read_source(files, source), refusals)
+    check_source(source, RAW_SOURCE)
+    events = (event for path in files for event in _readable(path, source, refusals))
     for finding in found_in(usable_library(rules or active_paths(load_settings(config))), events):
         typer.echo(msgspec.json.encode(finding))
     refusals.finish()
 
 
-def _readable(items: Iterable[Event | RefusedLine], refusals: Refusals) -> Iterator[Event]:
-    for item in items:
+def _readable(path: Path, source: str, refusals: Refusals) -> Iterator[Event]:
+    for item in read_source([path], source):
         if isinstance(item, Event):
             yield item
         else:
-            refusals.add(f"line {item.line}", item)
+            refusals.add(f"{path}:{item.line}", item)
