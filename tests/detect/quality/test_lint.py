@@ -117,6 +117,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert {each.lint for each in complaints} >= {"not-readable", "invalid-level"}
 
 
+def test_what_would_not_end_is_no_yaml_to_lint() -> None:
+    """Aliases of aliases, and more levels than the stack has room for: one complaint with its line."""
+    bomb = "\n".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10) if n else 'q'}]" for n in range(9))
+    (complaint,) = _said(f"title: T\n{bomb}\n")
+    assert (complaint.lint, complaint.text) == ("not-yaml", "aliases repeat more than 100,000 values")
+    assert 1 < complaint.line < 11
+    assert [(each.lint, each.line) for each in _said("x:\n" + "- " * 200_000)] == [("not-yaml", 2)]
+
+
 def test_techniques_are_checked_if_they_are_known(tmp_path: Path) -> None:
     """With ATT&CK at hand, a technique that it lacks or has withdrawn is named."""
     known = {"T1059.004": Technique("T1059.004", "Unix Shell"), "T1002": Technique("T1002", "Old", deprecated=True)}

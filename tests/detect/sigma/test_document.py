@@ -125,3 +125,11 @@ def test_a_file_that_cannot_be_read_is_refused_in_its_first_line(tmp_path: Path)
     """A folder in the place of a file."""
     (error,) = read_rule_file(tmp_path, None).refused
     assert (error.line, error.reason) == (1, "cannot be read: Is a directory")
+
+
+@pytest.mark.parametrize("deep", ["[" * 200_000 + "]" * 200_000, "\n" + "- " * 200_000, "\n" + "? " * 200_000])
+def test_what_would_overflow_the_stack_is_refused(deep: str) -> None:
+    """Not even the process would be left to say so; long files that are flat are read."""
+    line = 1 + deep.count("\n")
+    assert _refusal(f"x:{deep.replace('[', ' [', 1)}\n") == (line, "lists and maps are nested too deeply")
+    assert not _load(f"{_HEAD}x: [{'[], ' * 20_000}]\n{_BODY}").refused

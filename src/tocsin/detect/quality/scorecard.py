@@ -14,6 +14,7 @@ from tocsin.detect.quality.case import case_files
 from tocsin.detect.quality.experience import Experience
 from tocsin.detect.quality.lint.run import Complaint
 from tocsin.detect.quality.lint.text import RuleText, entries, rule_texts
+from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import Rule
 
 __all__ = ["Card", "Reason", "Seen", "cards", "middling_cost"]
@@ -193,7 +194,7 @@ def _texts(path: str, given: Mapping[str, str]) -> list[RuleText]:
         said = given[path] if path in given else Path(path).read_text("utf-8")
         found = rule_texts(Path(path), said)
         return [each for each in found if isinstance(each, RuleText)]
-    except (OSError, ValueError):  # a rule that was loaded, but whose file has gone since
+    except (InvalidRule, OSError, ValueError):  # a rule that was loaded, but whose file has gone since
         return []
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import yaml
 from yaml.reader import ReaderError
 
-from tocsin.detect.sigma.aliases import refuse_endless
+from tocsin.detect.sigma.extent import refuse_deep, refuse_endless
 from tocsin.model.errors import InvalidRule
 
 __all__ = ["Document", "documents"]
@@ -48,12 +48,13 @@ def documents(text: str, path: str) -> Iterator[Document]:
     """The YAML documents of a rule file.
 
     Raises:
-        InvalidRule: no YAML, no map, a key that stands twice in one, a tag or value that means nothing, or aliases without
-            end; names the line.
+        InvalidRule: no YAML, no map, too deep, a key that stands twice, a tag or value that means nothing, or aliases
+            without end; names the line.
     """
     loader = yaml.CSafeLoader(text)
     line = 1
     try:
+        refuse_deep(text, path)
         while loader.check_node():
             node = loader.get_node()
             # Nothing after a last `---` is no mistake.

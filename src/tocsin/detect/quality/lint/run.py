@@ -16,6 +16,7 @@ from tocsin.detect.quality.lint.registry import Issue, Level, Lint
 from tocsin.detect.quality.lint.techniques import UNKNOWN_TECHNIQUE, unknown_techniques
 from tocsin.detect.quality.lint.text import Edit, RuleText, rule_texts
 from tocsin.detect.sigma.library import rule_files
+from tocsin.model.errors import InvalidRule
 
 __all__ = ["Complaint", "lint_files", "lint_text", "mended", "mended_file"]
 
@@ -111,8 +112,10 @@ def _parsed(path: Path, text: str) -> tuple[list[RuleText], list[Complaint]]:
         complaints.append(
             _of_file(path, mark.line + 1 if mark else 0, "not-yaml", f"not YAML: {error.problem or error}")
         )
+    except InvalidRule as error:
+        complaints.append(_of_file(path, error.line, "not-yaml", error.reason))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        complaints.append(_of_file(path, 0, "not-yaml", f"not YAML: {error}"))
+        complaints.append(_of_file(path, 1, "not-yaml", f"not YAML: {error}"))
     return rules, complaints
 
 

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 import yaml
 
+from tocsin.detect.sigma.extent import refuse_deep, refuse_endless
+
 __all__ = [
     "Edit",
     "Item",
@@ -133,11 +135,15 @@ def rule_texts(path: Path, text: str) -> Iterator[RuleText | yaml.Node]:
 
     Raises:
         yaml.YAMLError: it is not YAML.
+        InvalidRule: it is nested too deeply, or its aliases have no end; names the line.
     """
+    refuse_deep(text, str(path))
     loader = yaml.CSafeLoader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
+            if node is not None and "&" in text:  # no anchor, no alias
+                refuse_endless(node, str(path))
             if isinstance(node, yaml.MappingNode):
                 found = RuleText(path, text, node)
                 if "vars" not in found.keys:

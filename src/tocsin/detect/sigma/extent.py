@@ -1,4 +1,4 @@
-"""What the aliases of a YAML document repeat: a file of 1 KB can mean a rule of a billion values."""
+"""How deep YAML is nested, and what its aliases repeat: a file of 1 KB can mean a rule of a billion values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,32 @@ import yaml
 
 from tocsin.model.errors import InvalidRule
 
-__all__ = ["refuse_endless"]
+__all__ = ["refuse_deep", "refuse_endless"]
 
 _MOST_REPEATED: Final = 100_000  # values, a long text counting as several
 _CHARACTERS_OF_A_VALUE: Final = 100
+_DEEPEST: Final = 1000
+_NESTING: Final = "[{-?"  # signs of which a level needs one, unless it is a map that is indented further
+_FEW: Final = 10_000
+_START: Final = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
+_END: Final = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
+
+
+def refuse_deep(text: str, path: str) -> None:
+    """Look at the levels of a file that may have very many: the loader's stack would overflow, and end the process.
+
+    Raises:
+        InvalidRule: it is nested too deeply; names the line.
+        yaml.YAMLError: it is not YAML.
+    """
+    if sum(map(text.count, _NESTING)) <= _FEW:
+        return
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        depth += isinstance(event, _START) - isinstance(event, _END)
+        if depth > _DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise InvalidRule("lists and maps are nested too deeply", path, line)
 
 
 def refuse_endless(root: yaml.Node, path: str) -> None:
