@@ -30,10 +30,19 @@ class Chaining:
         return correlation.id in self._outer
 
     def kept_ms(self, correlation: Correlation) -> int:
-        """How long its matches are needed: its time span; and, inside of others, its whole alert as long as theirs."""
+        """How long its matches are needed.
+
+        That is its time span; inside of others, its whole alert as long as theirs; around others, until these have
+        nothing more to tell of what was told.
+        """
         around = [self.kept_ms(outer) for outer, _ in self._outer.get(correlation.id, ())]
-        alert_ms = correlation.window_ms or correlation.timespan_ms
-        return correlation.timespan_ms + (alert_ms + max(around) if around else 0)
+        inside = _alert_ms(correlation) + max(around) if around else 0
+        return correlation.timespan_ms + inside + self._growing_ms(correlation)
+
+    def _growing_ms(self, correlation: Correlation) -> int:
+        """How long the alerts of inner correlations go on growing."""
+        inner = (self._known[member.rule] for member in correlation.members if member.rule in self._known)
+        return max((_alert_ms(each) + self._growing_ms(each) for each in inner), default=0)
 
     def passed_on(self, correlation: Correlation, anchor: Match, slot: Slot) -> Iterator[Match]:
         """What an anchor is to the correlations that look at this one: a match of its own."""
@@ -59,6 +68,10 @@ class Chaining:
         org, correlation, group = key
         text = "\0".join((org, correlation, *group, "", str(slot[0]), *slot[1]))
         return f"firing:{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _alert_ms(correlation: Correlation) -> int:
+    return correlation.window_ms or correlation.timespan_ms
 
 
 def _of(known: dict[str, str], lookup: Lookup) -> str:
