@@ -162,6 +162,27 @@ def test_suppressions_need_owner_reason_and_an_end(server: Server) -> None:
     assert [each["state"] for each in server.lines("suppress", "list", "--all")] == ["removed"]
 
 
+def test_a_suppression_of_a_rule_needs_that_rule(server: Server) -> None:
+    """A misspelt id would hide nothing and not say so; what indicators find can be suppressed by kind."""
+    add = [
+        "suppress",
+        "add",
+        "process.name = 'nc'",
+        "--owner",
+        "anna",
+        "--reason",
+        "known",
+        "--expires",
+        "7d",
+        "--rule",
+    ]
+    assert server.run(*add, "nosuch") == (2, "tocsin: there is no rule nosuch\n")
+    server.write("a.yml", _rule())
+    assert server.run("rules", "apply", str(server.rules))[0] == 0
+    assert {server.lines(*add, each)[0]["rule_id"] for each in (ONE, "intel:domain")} == {ONE, "intel:domain"}
+    assert len(server.lines("suppress", "list")) == len({ONE, "intel:domain"})
+
+
 def test_a_suppression_is_tried_on_the_alerts_there_are(server: Server) -> None:
     """`suppress try` counts alerts that would not have been opened, and those that would have been smaller."""
     state = server.state()

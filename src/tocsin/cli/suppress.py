@@ -12,7 +12,10 @@ from tocsin.cli.period import milliseconds
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from tocsin.alert.trial import Trial
+    from tocsin.cli.opened import Opened
     from tocsin.state.life.suppressions import Suppression
 
 __all__ = ["app"]
@@ -43,8 +46,26 @@ def add_suppression(  # noqa: PLR0913, PLR0917 -- a command has as many options 
     wanted = NewSuppression(expression, owner, reason, server.now_ms + milliseconds(expires), rule)
     new = checked(wanted, server.now_ms)
     with server.state.begin() as connection:
+        if rule:
+            _check_rule(connection, server, rule)
         made = add(connection, server.org, new, server.who, server.now_ms)
     typer.echo(msgspec.json.encode(made) if as_json else f"suppression {made.id} is in force {_until(made)}")
+
+
+def _check_rule(connection: sa.Connection, server: Opened, rule_id: str) -> None:
+    """See that there is such a rule: a suppression of one that is misspelt would hide nothing and not say so.
+
+    Raises:
+        NotFound: the org has none.
+    """
+    from tocsin.detect.life.books import RuleBooks
+    from tocsin.detect.life.overview import Rules
+    from tocsin.intel.indicator import Kind
+
+    if rule_id in {f"intel:{kind.value}" for kind in Kind}:
+        return  # what indicators find has no file
+    books = RuleBooks(server.settings.rulesets, server.settings.rules)
+    Rules(books).one(connection, server.org, rule_id, server.now_ms)
 
 
 @app.command("list")
