@@ -261,3 +261,31 @@ def _rule_id(place: Place) -> str:
 
 def _everything(org: str) -> Selection:
     return Selection(org, 0, 1 << 62)
+
+
+def test_explain_says_first_that_an_event_is_of_another_log_source(place: Place) -> None:
+    """The right class, but written by another product: that comes before the terms; an event of the source has none."""
+    start: dict[str, object] = {
+        "class_uid": 1007,
+        "time": 1,
+        "activity_id": 1,
+        "process": {"file": {"path": "/bin/nc"}},
+    }
+    windows = start | {"device": {"os": {"name": "Windows", "type_id": 100}}}
+    code, said = place.run("rules", "explain", str(place.rule), place.write("w.ndjson", windows), "--source", "ocsf")
+    verdict, first, *_ = said.splitlines()
+    assert (code, verdict.startswith("✗ does not match")) == (0, True)
+    assert first.startswith("✗ the event is not of the rule's log source linux/process_creation/*: that is ")
+    linux = start | {"device": {"os": {"name": "Linux", "type_id": 200}}}
+    code, said = place.run("rules", "explain", str(place.rule), place.write("l.ndjson", linux), "--source", "ocsf")
+    assert (code, said.startswith("✓ matches"), "log source" in said) == (0, True, False)
+
+
+def test_explain_says_that_a_file_is_empty(place: Place) -> None:
+    """Nothing in it is no matter of the format; something that cannot be read is."""
+    empty = place.write("empty.ndjson")
+    assert place.run("rules", "explain", str(place.rule), empty) == (2, f"tocsin: {empty}: there is no event in it\n")
+    broken = place.folder / "broken.ndjson"
+    broken.write_text("{no JSON\n")
+    code, said = place.run("rules", "explain", str(place.rule), str(broken), "--source", "ocsf")
+    assert (code, "--source names its format" in said) == (2, True)

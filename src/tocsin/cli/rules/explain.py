@@ -48,22 +48,25 @@ def explain(
     selections = named_selections(meant, mapping, text)
     if every or len(events) == 1:
         for each in events:
-            _print(explain(meant, each, selections), as_json)
+            _print(explain(meant, each, selections, mapping), as_json)
         return
     place, nearest = min(enumerate(events, 1), key=lambda item: rank(meant, item[1]))
     typer.echo(f"event {place} of {len(events)}, the nearest to the rule; --all explains each", err=True)
-    _print(explain(meant, nearest, selections), as_json)
+    _print(explain(meant, nearest, selections, mapping), as_json)
 
 
 def _events(event: str, source: str, config: Path | None, data_dir: Path | None) -> list[Event]:
     if event != "-" and not Path(event).exists():
         return stored_events(existing_settings(config, data_dir), event)
-    found = []
+    found, refused = [], False
     for item in events_in_files([Path(event)], source):
         if isinstance(item, RefusedLine):
+            refused = True
             typer.echo(f"{event}:{item.line}: {item.reason}", err=True)
         else:
             found.append(item)
+    if not found and not refused:
+        raise NotFound(f"{event}: there is no event in it")
     if not found:
         named = "JSON" if source == RAW_SOURCE else source
         raise NotFound(f"{event}: there is no event in it that can be read as {named}; --source names its format")

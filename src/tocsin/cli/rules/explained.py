@@ -24,6 +24,8 @@ def lines(explanation: Explanation) -> Iterator[RenderableType]:
     yield Text.assemble(verdict, f"  {explanation.rule_title}  ", (where, "dim"))
     if not explanation.right_class:
         yield Text(f"✗ the rule is not about events of class {explanation.event_class}", "red")
+    for each in explanation.other_source:
+        yield Text(f"✗ the event is not of the rule's log source {explanation.logsource}: {_differs(each)}", "red")
     tree = Tree(_label(explanation.tree))
     _grow(tree, explanation.tree)
     yield tree
@@ -76,6 +78,12 @@ def _would_match(explanation: Explanation) -> Iterator[Text]:
         yield Text("It would match if", "bold")
         for missing in explanation.missing:
             yield Text(f"  {_wish(missing)}")
+
+
+def _differs(missing: Missing) -> str:
+    seen = ", ".join(_printable(each.value) for each in missing.seen)
+    wanted = missing.term if missing.must_hold else f"not {missing.term}"
+    return f"that is {wanted}; {f'seen: {seen}' if seen else f'{missing.field} is missing'}"
 
 
 def _wish(missing: Missing) -> str:

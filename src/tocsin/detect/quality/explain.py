@@ -17,7 +17,8 @@ from tocsin.detect.evaluate.naive import holds
 from tocsin.detect.evaluate.texts import keyword_texts, record_fields, texts
 from tocsin.detect.quality.flip import Fields, Flip, distance, flips
 from tocsin.detect.quality.selections import Named
-from tocsin.model.condition import And, Condition, InRecord, Keyword, Leaf, Match, Not, Or, SameAs
+from tocsin.detect.sigma.logsource import Mapping, find_mapping
+from tocsin.model.condition import And, Condition, InRecord, Keyword, Leaf, Match, Not, Or, SameAs, leaves
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 from tocsin.model.schema import CLASSES
@@ -75,13 +76,19 @@ class Explanation(msgspec.Struct, frozen=True):
     matches: bool
     event_class: str
     right_class: bool  # is the event of a class that the rule is about?
+    logsource: str
+    # What keeps the event from being of the rule's log source, although it is of the right class.
+    other_source: tuple[Missing, ...]
     tree: Step
     # The fewest terms that would have to turn out the other way, to match; none if no turning of terms would do.
     missing: tuple[Missing, ...] | None
 
 
-def explain(rule: Rule, event: Event, selections: Sequence[Named] = ()) -> Explanation:
-    """Judge an event by a rule and say why; selections are shown by name."""
+def explain(rule: Rule, event: Event, selections: Sequence[Named] = (), mapping: Mapping | None = None) -> Explanation:
+    """Judge an event by a rule and say why; selections are shown by name.
+
+    The mapping is the one that the rule was loaded with, if not its log source's.
+    """
     right_class = event.class_uid in rule.class_uids
     matched = holds(rule.condition, event)
     judge = _Judge(event, {each.condition: each for each in reversed(selections)})
@@ -95,9 +102,20 @@ def explain(rule: Rule, event: Event, selections: Sequence[Named] = ()) -> Expla
         matches=right_class and matched,
         event_class=event_class.caption if event_class else str(event.class_uid),
         right_class=right_class,
+        logsource=str(rule.logsource),
+        other_source=tuple(_failed(event, mapping or find_mapping(rule.logsource))) if right_class else (),
         tree=judge.step(rule.condition, None),
         missing=None if fewest is None else tuple(_missing(event, flip) for flip in fewest),
     )
+
+
+def _failed(event: Event, mapping: Mapping) -> Iterator[Missing]:
+    """The log source's own conditions that the event fails; each names one attribute."""
+    for guard in mapping.guards():
+        if not holds(guard, event):
+            (path, *_), terms = zip(*((_place(leaf), written(leaf)) for leaf in leaves(guard)), strict=True)
+            seen = tuple(each for leaf in leaves(guard) for each in _seen(event, leaf, None))
+            yield Missing(" or ".join(terms), path, not isinstance(guard, Not), tuple(dict.fromkeys(seen)))
 
 
 def _missing(event: Event, flip: Flip) -> Missing:
