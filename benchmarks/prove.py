@@ -24,7 +24,7 @@ BENCHMARKS = {
     "rsigma-differences": ["benchmarks/rsigma_agreement.py"],
     "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],
     "ingest": ["benchmarks/ingest.py", "--seconds", "30", "--rate", "30000", "--rules", *LINUX_RULES],
-    "windows": ["benchmarks/windows.py"],
+    "windows-cost": ["benchmarks/windows.py"],
     "backtest": ["benchmarks/backtest.py"],
     "intel": ["benchmarks/intel.py", "--rules", *LINUX_RULES],
 }
