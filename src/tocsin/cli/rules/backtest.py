@@ -38,10 +38,11 @@ def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     most: Annotated[
         float | None, typer.Option("--max-alerts", min=0, help="A rule with more alerts a day fails: exit code 1.")
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List rules without hits too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what rules would have found in what is stored: hits per day, hosts, alerts, and what would quieten them."""
-    from tocsin.cli.rules.backtest_text import print_report
+    from tocsin.cli.rules.backtest_text import print_reports
     from tocsin.detect.history.junit import junit_xml, too_noisy
     from tocsin.detect.history.scan import Period
     from tocsin.wiring.clock import SystemClock
@@ -55,12 +56,12 @@ def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     chosen = named_library(rules or [], settings)
     with closing(open_storage(settings, open_server_state(settings, now))) as storage, progress("events") as bar:
         reports = History(storage.query, settings.org).backtest(chosen, period, bar)
-    for each in sorted(reports, key=lambda each: each.hits):
-        if as_json:
+    reports.sort(key=lambda each: -each.hits)
+    if as_json:
+        for each in reports:
             typer.echo(msgspec.json.encode(each))
-        else:
-            print_report(each)
-    if not as_json:
+    else:
+        print_reports(reports, verbose=verbose)
         typer.echo(_summary(reports))
     if junit:
         junit.write_text(junit_xml(reports, most), "utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -11,27 +11,42 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from tocsin.detect.history.report import Day, Report
 
-__all__ = ["bars", "counts", "print_report"]
+__all__ = ["bars", "counts", "print_reports"]
 
 _WIDTH: Final = 40
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _SHOWN: Final = 5
 
 
-def print_report(report: Report) -> None:
-    """Print it; of a rule without hits, one line."""
+def print_reports(reports: Sequence[Report], *, verbose: bool = False) -> None:
+    """Print those with hits, in their order, and how many have none; which ones, if so much is wanted."""
     console = Console(highlight=False, soft_wrap=True)
-    head = f"[bold]{escape(report.title)}[/bold]  [dim]{report.level}  {escape(report.path or report.rule_id)}[/dim]"
-    if not report.hits:
-        console.print(f"{head}  no hits in {report.judged:,} events")
-        return
-    console.print(f"\n{head}")
-    console.print(f"  {report.hits:,} hits in {report.judged:,} events; {report.alerts:,} alerts")
-    for line in bars(report.days):
+    for report in reports:
+        if report.hits:
+            _print_report(console, report)
+    without = [report for report in reports if not report.hits]
+    if without:
+        listed = ":" if verbose else "; --verbose lists them"
+        console.print(f"\n{len(without):,} {'rule' if len(without) == 1 else 'rules'} without hits{listed}")
+    for report in without if verbose else ():
+        console.print(f"  {_head(report)}  none in {report.judged:,} events")
+
+
+def _head(report: Report) -> str:
+    return f"[bold]{escape(report.title)}[/bold]  [dim]{report.level}  {escape(report.path or report.rule_id)}[/dim]"
+
+
+def _print_report(console: Console, report: Report) -> None:
+    console.print(f"\n{_head(report)}")
+    alerts = "raises none of its own: a correlation names it" if report.silent else f"{report.alerts:,} alerts"
+    console.print(f"  {report.hits:,} hits in {report.judged:,} events; {alerts}")
+    for line in bars(report.days, with_alerts=not report.silent):
         console.print(f"  {line}")
-    console.print(f"  hosts: {counts(report.hosts)}")
+    if report.hosts:
+        console.print(f"  hosts: {counts(report.hosts)}")
     for path, values in report.groups.items():
-        console.print(f"  by {path}: {counts(values)}")
+        if values:
+            console.print(f"  by {path}: {counts(values)}")
     if report.suppressions:
         console.print("  what would have quietened it:")
     for each in report.suppressions:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.history.correlate import as_rule, correlated
@@ -45,20 +46,22 @@ def backtest(
 ) -> list[Report]:
     """A report on each rule, in the order of the rules, and on each correlation.
 
-    Rules that are only there for correlations have hits and no alerts.
+    What is only there for correlations has hits and no alerts.
     """
     rules = library.rules
     found = way(rules, pieces, period, progress)
     for rule_id in library.silent & found.tallies.keys():
         found.tallies[rule_id].alerts.clear()
     proposed = suppressions(rules, found.tallies, found.rows)
-    return [
+    reports = [
         report(rule, found.tallies.get(rule.id, Tally()), org, period, _judged(rule, found), proposed.get(rule.id, []))
         for rule in rules
-    ] + [
-        report(as_rule(each), tally, org, period, sum(found.judged.values()), [])
-        for each, tally in correlated(library.correlations, rules, org, found.rows)
     ]
+    for each, tally in correlated(library.correlations, rules, org, found.rows):
+        if each.id in library.silent:
+            tally.alerts.clear()
+        reports.append(report(as_rule(each), tally, org, period, sum(found.judged.values()), []))
+    return [replace(each, silent=each.rule_id in library.silent) for each in reports]
 
 
 def search(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:

@@ -60,6 +60,7 @@ class Report(msgspec.Struct, frozen=True):
     alerts: int
     largest: list[Alert]  # the ten alerts of most events
     suppressions: list[Suppression]
+    silent: bool = False  # raises no alerts of its own: a correlation names it
 
 
 def report(rule: Rule, tally: Tally, org: str, period: Period, judged: int, suppressions: list[Suppression]) -> Report:
