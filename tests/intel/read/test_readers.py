@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tocsin.intel.indicator import Indicator, Kind, Refused, Withdrawn
@@ -231,6 +231,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
+@example({"Event": {"Attribute": True, "Object": 1, "Tag": "x"}})
 def test_readers_survive_any_json(document: object) -> None:
     """Objects of any shape are read or refused, whatever stands where something else should."""
     for name in ("stix", "misp"):

@@ -81,16 +81,22 @@ def _events(document: Any) -> Iterator[_Json]:  # noqa: ANN401 -- any JSON
 
 def _read_event(event: _Json) -> Iterator[Item]:
     tags = _tags(event)
+    for key in ("Attribute", "Object"):
+        if not isinstance(event.get(key) or [], list):
+            yield Refused(str(event.get("uuid", "")), f"its {key} is no list")
     yield from _attributes(event, tags)
-    for group in event.get("Object") or []:
-        if isinstance(group, dict):
-            yield from _attributes(group, tags)
+    for group in _members(event, "Object"):
+        yield from _attributes(group, tags)
+
+
+def _members(holder: _Json, key: str) -> list[_Json]:
+    """The objects in a list that lies there; of anything else none."""
+    found = holder.get(key)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _attributes(holder: _Json, tags: tuple[str, ...]) -> Iterator[Item]:
-    for attribute in holder.get("Attribute") or []:
-        if not isinstance(attribute, dict):
-            continue
+    for attribute in _members(holder, "Attribute"):
         source = str(attribute.get("uuid", ""))
         yield Withdrawn(source)
         if attribute.get("to_ids") is True and attribute.get("deleted") is not True:
@@ -116,4 +122,4 @@ def _read_attribute(attribute: _Json, source: str, tags: tuple[str, ...]) -> Ite
 
 
 def _tags(holder: _Json) -> tuple[str, ...]:
-    return tuple(str(tag["name"]) for tag in holder.get("Tag") or [] if isinstance(tag, dict) and "name" in tag)
+    return tuple(str(tag["name"]) for tag in _members(holder, "Tag") if "name" in tag)
