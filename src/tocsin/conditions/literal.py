@@ -32,6 +32,7 @@ __all__ = [
     "address",
     "compile_regex",
     "compile_wildcard",
+    "compiled",
     "in_network",
     "judge",
     "number",
@@ -111,7 +112,7 @@ def compile_wildcard(test: Wildcard) -> Callable[[str], bool]:
     """
     parts = (_GLOBS[p] if isinstance(p, Glob) else re2.escape(p if test.cased else fold(p)) for p in test.parts)
     # Not Python's `re`, which takes polynomial time where many wildcards nearly fit.
-    fits = _compiled(f"(?s){''.join(parts)}", "a pattern of wildcards").fullmatch
+    fits = compiled(f"(?s){''.join(parts)}", "a pattern of wildcards").fullmatch
     return lambda text: fits(text) is not None
 
 
@@ -122,21 +123,26 @@ def compile_regex(test: Regex) -> Callable[[str], bool]:
     Raises:
         InvalidRule: RE2 cannot read the pattern, or it is so large that every text would be slow.
     """
-    search = _compiled(regex_source(test), f"regular expression {test.pattern!r}").search
+    search = compiled(regex_source(test), f"regular expression {test.pattern!r}").search
     return lambda text: search(text) is not None
 
 
-def _compiled(source: str, what: str) -> Any:  # noqa: ANN401 - re2 has no types
+def compiled(source: str, what: str) -> Any:  # noqa: ANN401 - re2 has no types
+    """What RE2 makes of a pattern, which it does not log if it is none.
+
+    Raises:
+        InvalidRule: it cannot read the pattern, or the pattern is too large; names `what`.
+    """
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MOST_MEMORY_BYTES
     try:
-        compiled = re2.compile(source, options)
+        program = re2.compile(source, options)
     except re2.error as error:
         raise InvalidRule(f"{what}: {_reason(error)}") from error
-    if compiled.programsize > _LARGEST_PROGRAM:
-        raise InvalidRule(f"{what} is too large: {compiled.programsize} steps, at most {_LARGEST_PROGRAM}")
-    return compiled
+    if program.programsize > _LARGEST_PROGRAM:
+        raise InvalidRule(f"{what} is too large: {program.programsize} steps, at most {_LARGEST_PROGRAM}")
+    return program
 
 
 def regex_source(test: Regex) -> str:

@@ -381,15 +381,15 @@ def test_placeholders_stand_for_texts(tmp_path: Path) -> None:
         ("f|re: '(a)\\1'", "invalid escape"),
         ("f|re: 'a.{900}b.{900}c.{900}'", "too large"),
         ("f|cidr: 10.0.0.0/33", "10.0.0.0/33"),
-        ("f|lt: abc", "incompatible to value type"),
+        ("f|lt: abc", "needs a number"),
         ("f|hour: 24", "there is no hour 24"),
         ("f|base64: 'a*'", "no wildcards"),
         ("f|wide|contains: 'ä'", "in Base64 only"),
-        ("f|exists: maybe", "incompatible"),
+        ("f|exists: maybe", "needs true or false"),
         ("f|expand: '%nosuch%'", "%nosuch% has no value"),
         ("f|fieldref: 'a*'", "wildcards"),
         ("f|windash: '-a -b -c -d'", "at most three"),
-        ("f|all|re|base64: a", "incompatible|only applicable"),
+        ("f|all|re|base64: a", "cannot follow|only applicable"),
         (f"f: '{'a' * 20_000}?b'", "too large"),
     ],
 )
@@ -398,3 +398,55 @@ def test_what_means_nothing_is_refused(term: str, words: str) -> None:
     with pytest.raises(InvalidRule, match=words) as refused:
         _holds(term, "{}")
     assert refused.value.line >= 4
+
+
+@pytest.mark.parametrize(
+    ("term", "fires", "misses"),
+    [
+        ("f|contains: 46", "x46x", "x4x6"),
+        ("f|contains|all: [46, b]", "b46", "46"),
+        ("f|startswith: 4.5", "4.56", "4"),
+        ("f|endswith: -7", "x-7", "-7x"),
+        ("f|gt: '5'", "6", "5"),
+        ("f|gte: '-4.5'", "-4.5", "-4.6"),
+        ("f|lt: '5'", "4", "5"),
+        ("f|lte: '5'", "5", "6"),
+    ],
+)
+def test_numbers_and_texts_where_the_other_is_wanted(term: str, fires: str, misses: str) -> None:
+    """A number is looked for as its text; a number in quotes is compared as the number."""
+    assert _holds(term, _of(fires))
+    assert not _holds(term, _of(misses))
+
+
+_SCALAR = "  s:\n    {}\n  condition: s"
+
+
+@pytest.mark.parametrize(
+    ("detection", "reason"),
+    [
+        (_SCALAR.format("f|gt: x"), "gt needs a number, not 'x'"),
+        (_SCALAR.format("f|gt: '5*'"), "gt needs a number, not '5*'"),
+        (_SCALAR.format("f|gt: null"), "gt needs a number, not null"),
+        (_SCALAR.format("f|contains: null"), "contains needs a text, not null"),
+        (_SCALAR.format("f|exists: 5"), "exists needs true or false, not '5'"),
+        (_SCALAR.format("f|i: x"), "ignorecase needs a regular expression, not 'x'"),
+        (_SCALAR.format("f|gte|lt: 5"), "lt cannot follow the modifier before it"),
+        (_SCALAR.format("f|re: 5"), "some value in it is of a kind that means nothing there"),
+        (_SCALAR.format("f|cidr: 10.1.2.3/8"), "10.1.2.3/8 is an address within a network; write 10.0.0.0/8"),
+        (_SCALAR.format("f|cidr: fe80::1/10"), "fe80::1/10 is an address within a network; write fe80::/10"),
+        (_SCALAR.format("f|cidr: 10.1.2.3/99"), "10.1.2.3/99 is no network and no address"),
+        (_SCALAR.format(r"f|re: '(a)\1'"), r"regular expression '(a)\1': invalid escape sequence: \1"),
+        (_SCALAR.format("f|re|i: '(?=a)'"), "regular expression '(?=a)': invalid perl operator: (?="),
+        ("  s: {f: x}\n  condition: 5", "the condition must be a text, not 5"),
+        ("  s: {f: x}\n  condition: null", "the condition must be a text, not null"),
+        ("  s: {f: x}\n  condition: [s, 5]", "the condition must be a text, not 5"),
+        (f"  s: {{f: x}}\n  condition: {'not ' * 3000}s", "the condition is nested too deeply"),
+    ],
+)
+def test_refusals_are_plain_sentences(detection: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """No names of classes, no bytes, nothing that Python says of itself, and no log of RE2's on stderr."""
+    with pytest.raises(InvalidRule) as refused:
+        _rule(detection)
+    assert refused.value.reason == reason
+    assert capfd.readouterr().err == ""

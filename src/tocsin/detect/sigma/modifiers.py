@@ -2,7 +2,8 @@
 
 pySigma looks modifiers up in one table, to which these are added when this module is imported: `utf16le`, which it
 does not know by that name, encodings of more than ASCII, which have a meaning where base64 follows, and long dashes in
-what a rule says.
+what a rule says. Numbers are texts where a text is looked for in another, and texts numbers where numbers are compared.
+Its engine for regular expressions is RE2 as we use it, which writes nothing to stderr.
 """
 
 from __future__ import annotations
@@ -11,31 +12,63 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
+from ipaddress import ip_interface, ip_network
 from typing import Any, ClassVar, Final
 
+from sigma.exceptions import SigmaError
 from sigma.modifiers import (
     SigmaBase64Modifier,
     SigmaBase64OffsetModifier,
     SigmaCaseSensitiveModifier,
+    SigmaCIDRModifier,
+    SigmaContainsModifier,
+    SigmaEndswithModifier,
+    SigmaGreaterThanEqualModifier,
+    SigmaGreaterThanModifier,
+    SigmaLessThanEqualModifier,
+    SigmaLessThanModifier,
     SigmaModifier,
+    SigmaStartswithModifier,
     SigmaUTF16BEModifier,
     SigmaUTF16Modifier,
     SigmaWideModifier,
     SigmaWindowsDashModifier,
     modifier_mapping,
 )
+from sigma.policy import default_policy
+from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.rule.detection import SigmaDetectionItem
-from sigma.types import Placeholder, SigmaExpansion, SigmaRegularExpression, SigmaString, SigmaType, SpecialChars
+from sigma.types import (
+    Placeholder,
+    SigmaCIDRExpression,
+    SigmaExpansion,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaString,
+    SigmaType,
+    SpecialChars,
+)
 
+from tocsin.conditions.literal import compiled
+from tocsin.model.condition import NUMBER
 from tocsin.model.errors import InvalidRule
 
-__all__ = ["expanded", "is_cased", "written_key"]
+__all__ = ["expanded", "is_cased", "plain_reason", "written_key"]
 
 # Bytes that are no UTF-8 travel through the parts of a string as lone surrogates (PEP 383), until base64 takes them.
 _ESCAPE: Final = "surrogateescape"
 _LONG_DASH: Final = re.compile("\\B[\u2013\u2014\u2015]\\b")
 _BOM: Final = "\ufeff"
 _MOST_EXPANDED: Final = 10_000
+_FLAGS: Final = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
+_INCOMPATIBLE: Final = re.compile(r"Modifier (\w+) incompatible to value type of '(.*)'", re.DOTALL)
+_NUMBERS: Final = frozenset({"lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year"})
+_FLAG_NAMES: Final = ("i", "ignorecase", "m", "multiline", "s", "dotall")
+_WANTED: Final = {
+    **dict.fromkeys(_NUMBERS, "a number"),
+    **dict.fromkeys(_FLAG_NAMES, "a regular expression"),
+    "exists": "true or false",
+}
 
 
 def _encoded(value: SigmaString, encoding: str) -> list[str | SpecialChars | Placeholder]:
@@ -98,6 +131,66 @@ def _bytes(value: SigmaString, applied: Iterable[type]) -> bytes:
     return raw
 
 
+class _TextOfNumber(SigmaModifier[Any, Any]):
+    """`contains: 46` means what `contains: '46'` means."""
+
+    def apply(self, val: Any) -> list[Any]:  # noqa: ANN401 - as in pySigma
+        return super().apply(SigmaString(str(val)) if isinstance(val, SigmaNumber) else val)
+
+
+class _NumberOfText(SigmaModifier[Any, Any]):
+    """`gt: '5'` means what `gt: 5` means."""
+
+    def apply(self, val: Any) -> list[Any]:  # noqa: ANN401 - as in pySigma
+        if isinstance(val, SigmaString) and NUMBER.fullmatch(said := val.original):
+            return super().apply(SigmaNumber(float(said) if "." in said else int(said)))
+        return super().apply(val)
+
+
+class _Contains(_TextOfNumber, SigmaContainsModifier): ...
+
+
+class _Startswith(_TextOfNumber, SigmaStartswithModifier): ...
+
+
+class _Endswith(_TextOfNumber, SigmaEndswithModifier): ...
+
+
+class _Less(_NumberOfText, SigmaLessThanModifier): ...
+
+
+class _AtMost(_NumberOfText, SigmaLessThanEqualModifier): ...
+
+
+class _Greater(_NumberOfText, SigmaGreaterThanModifier): ...
+
+
+class _AtLeast(_NumberOfText, SigmaGreaterThanEqualModifier): ...
+
+
+class _Cidr(SigmaCIDRModifier):
+    """A network with bits of a host is most likely a mistake; which of the two was meant, nobody can know."""
+
+    def modify(self, val: SigmaString) -> SigmaCIDRExpression:
+        said = str(val)
+        try:
+            network = ip_network(said, strict=False)
+        except ValueError as error:
+            raise InvalidRule(f"{said} is no network and no address") from error
+        if "/" in said and ip_interface(said).ip != network.network_address:
+            raise InvalidRule(f"{said} is an address within a network; write {network}")
+        return super().modify(val)
+
+
+class _Engine(RE2RegexEngine):
+    def compile(self, pattern: str, flags: int = 0) -> RegexPattern:
+        letters = "".join(letter for flag, letter in _FLAGS.items() if flags & flag)
+        source = f"(?{letters}){pattern}" if letters else pattern
+        found: RegexPattern = compiled(source, f"regular expression '{pattern}'")
+        return found
+
+
+default_policy.regex_engine = _Engine()
 modifier_mapping.update(
     {
         "wide": _Utf16le,
@@ -107,9 +200,31 @@ modifier_mapping.update(
         "windash": _Windash,
         "base64": _Base64,
         "base64offset": _Base64Offset,
+        "contains": _Contains,
+        "startswith": _Startswith,
+        "endswith": _Endswith,
+        "lt": _Less,
+        "lte": _AtMost,
+        "gt": _Greater,
+        "gte": _AtLeast,
+        "cidr": _Cidr,
     }
 )
 _NAMES: Final[dict[type[SigmaModifier[Any, Any]], str]] = {kind: name for name, kind in modifier_mapping.items()}
+
+
+def plain_reason(error: SigmaError) -> str:
+    """What pySigma complains of, with modifiers named as rules write them."""
+    reason = str(error.args[0]) if error.args else type(error).__name__
+    found = _INCOMPATIBLE.fullmatch(reason)
+    if found is None:
+        return reason
+    name = next((name for kind, name in _NAMES.items() if kind.__name__ == found[1]), found[1])
+    wanted = _WANTED.get(name, "a text")
+    if "SigmaNull" in found[2]:
+        return f"{name} needs {wanted}, not null"
+    made = found[2].startswith(("<", "Sigma"))  # by a modifier before it
+    return f"{name} cannot follow the modifier before it" if made else f"{name} needs {wanted}, not '{found[2]}'"
 
 
 def written_key(item: SigmaDetectionItem) -> str:

@@ -12,6 +12,7 @@ from sigma.exceptions import SigmaError
 from sigma.rule.base import SigmaRuleBase
 
 from tocsin.detect.sigma.document import Document
+from tocsin.detect.sigma.modifiers import plain_reason
 from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import LEVELS
 
@@ -28,11 +29,14 @@ def read_with(document: Document) -> Iterator[None]:
     except InvalidRule as error:
         raise InvalidRule(error.reason, document.path, _guilty_line(document, error.reason)) from error
     except SigmaError as error:
-        reason = str(error.args[0]) if error.args else type(error).__name__
+        reason = plain_reason(error)
         raise InvalidRule(reason, document.path, _guilty_line(document, reason)) from error
-    except (AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError) as error:
-        # What pySigma does with values of a kind that it did not expect.
-        reason = f"some value is of the wrong kind: {error}"
+    except RecursionError as error:
+        reason = "the condition is nested too deeply"
+        raise InvalidRule(reason, document.path, _guilty_line(document, reason)) from error
+    except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError) as error:
+        # What pySigma does with values of a kind that it did not expect; a text of Python's would help nobody.
+        reason = "some value in it is of a kind that means nothing there"
         raise InvalidRule(reason, document.path, _guilty_line(document, reason)) from error
 
 
@@ -52,12 +56,21 @@ def checked_content(document: Document) -> dict[str, object]:
     """The document for pySigma: without our additions, and without the id, which need not be a UUID but must be there.
 
     Raises:
-        InvalidRule: an id, name, title or description that is no text.
+        InvalidRule: an id, name, title, description or condition that is no text.
     """
     for key in ("id", "name", "title", "description"):
         if not isinstance(said := document.content.get(key, ""), str):
             raise InvalidRule(f"{key} must be a text, not {said!r}")
+    for key in ("detection", "filter"):
+        if isinstance(body := document.content.get(key), dict) and "condition" in body:
+            _check_condition(body["condition"])
     return {key: value for key, value in document.content.items() if key not in {"tocsin", "id"}}
+
+
+def _check_condition(said: object) -> None:
+    for each in said if isinstance(said, list) else [said]:
+        if not isinstance(each, str):
+            raise InvalidRule(f"the condition must be a text, not {'null' if each is None else each}")
 
 
 def document_id(document: Document) -> str:
