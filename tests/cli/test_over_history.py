@@ -89,3 +89,14 @@ def test_a_backtest_tells_of_hits_first_and_sums_up_silence(kept: Kept) -> None:
         "Shell": (1, 1, False),
         "Seldom": (0, 0, False),
     }
+
+
+def test_a_hunt_shows_what_was_asked_for(kept: Kept) -> None:
+    """Of JSON that no class knows, the values at the paths of the expression stand beside the event, made harmless."""
+    said = kept.run("hunt", "unmapped.source.actor.name like 'eve%' and unmapped.source.kinds = 'b' and time > 5")
+    *_, line = said.splitlines()
+    assert line.endswith("Base Event: Other  unmapped.source.actor.name=eve\\x1b[2J  unmapped.source.kinds=a, b")
+    (line,) = kept.run("search", "unmapped.source.n = 7").splitlines()
+    assert line.endswith("unmapped.source.n=7")
+    *_, line = kept.run("hunt", "process.file.path = '/bin/sh' and activity_id = 1").splitlines()
+    assert line.endswith("Process Activity: Launch  process.file.path=/bin/sh")

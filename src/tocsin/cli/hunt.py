@@ -74,7 +74,7 @@ def hunt(  # noqa: PLR0913, PLR0917 -- the parameters are the options
         rows = storage.query.by_uid(settings.org, found.newest[:limit])
     if not as_json:
         _print(found)
-    print_events(reversed(rows), as_json=as_json)
+    print_events(reversed(rows), as_json=as_json, asked=condition)
 
 
 def _indicators(values: list[str], file: Path | None) -> Iterator[Indicator]:
