@@ -180,3 +180,34 @@ def test_check_names_what_joins_nothing(tmp_path: Path) -> None:
         (14, "rule 'nosuch'"),
         (18, "field Nosuch"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "never"),
+    [
+        ("nc and not nc", True),
+        ("not nc and (nc and other)", True),
+        ("(nc and not nc) or (other and not other)", True),
+        ("not not nc and not nc", True),
+        ("(nc or nc) and not nc", False),  # not seen: it is not written the same
+        ("(nc and not nc) or other", False),
+        ("nc and not other", False),
+    ],
+)
+def test_a_condition_that_contradicts_itself_never_matches(tmp_path: Path, condition: str, *, never: bool) -> None:
+    """As far as it can be seen without weighing values."""
+    other = "  other:\n    User: root\n"
+    text = _RULE.format(number=1, field="Image").replace("  condition: nc\n", f"{other}  condition: {condition}\n")
+    path = _write(tmp_path, "a.yml", text)
+    found = [(problem.path, problem.line, problem.text) for problem in check([tmp_path])]
+    assert found == ([(str(path), 9, "the rule can never match")] if never else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"), [("", True), ("# later\n", True), ("---\n", True), ("vars: {a: b}\n", False)]
+)
+def test_a_file_without_a_rule_is_pointed_at(tmp_path: Path, text: str, *, warned: bool) -> None:
+    """It may have been emptied by mistake."""
+    path = _write(tmp_path, "a.yml", text)
+    found = [(problem.path, problem.line, problem.severity, problem.text) for problem in check([tmp_path])]
+    assert found == ([(str(path), 1, Severity.WARNING, "the file holds no rule")] if warned else [])

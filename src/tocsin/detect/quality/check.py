@@ -69,6 +69,7 @@ def report(paths: Iterable[Path], progress: Progress | None = None, texts: Itera
     problems = [Problem(error.path, error.line, Severity.ERROR, error.reason) for error in library.refused]
     for document, rule in loader.compiled:
         problems += _problems(document, rule)
+    problems += [Problem(path, 1, Severity.WARNING, "the file holds no rule") for path in loader.empty]
     places = (*idle_filters(library), *impossible_names(library))
     problems += [Problem(path, line, Severity.WARNING, text) for path, line, text in places]
     counts = len(library.rules), len(library.correlations), len(library.filters)
@@ -117,7 +118,7 @@ def _can_match(condition: Condition, impossible: frozenset[Field]) -> bool:
     """Can the condition hold if these fields are always missing?"""
     match condition:
         case And(parts):
-            return all(_can_match(part, impossible) for part in parts)
+            return all(_can_match(part, impossible) for part in parts) and not _contradicts(condition)
         case Or(parts):
             return any(_can_match(part, impossible) for part in parts)
         case InRecord(part) | Not(Not(part)):
@@ -126,6 +127,20 @@ def _can_match(condition: Condition, impossible: frozenset[Field]) -> bool:
             return impossible.isdisjoint(_fields(condition))
         case _:
             return True
+
+
+def _contradicts(condition: And) -> bool:
+    """Must something hold and not hold, as in `x and not x`? Only what is written the same is seen to be the same."""
+    wanted = list(_wanted(condition))
+    opposites = [part.part for part in wanted if isinstance(part, Not)]
+    return any(part == opposite for opposite in opposites for part in wanted)
+
+
+def _wanted(condition: And) -> Iterator[Condition]:
+    for part in condition.parts:
+        yield part
+        if isinstance(part, And):
+            yield from _wanted(part)
 
 
 def _fields(leaf: Match) -> list[Field]:

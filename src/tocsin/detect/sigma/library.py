@@ -108,6 +108,11 @@ class Loader:
         self._files: dict[str, RuleFile] = {}
         self.compiled: list[tuple[Document, Rule]] = []  # the rules of the last load, and what they were made of
 
+    @property
+    def empty(self) -> list[str]:
+        """The files of the last load that say nothing, not even something wrong."""
+        return [path for path, file in self._files.items() if not (file.rules or file.others or file.refused)]
+
     def load(
         self, paths: Iterable[Path], progress: Progress | None = None, texts: Iterable[tuple[str, str]] = ()
     ) -> Library:
