@@ -14,6 +14,7 @@ import gc
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -202,14 +203,12 @@ def main() -> int:
         measured.append([what, f"{events:,}", f"{found:,}", f"{without:.2f}", f"{with_:.2f}", *speed])
     head = ["addresses and names", "events", "findings", "CPU s, none", "CPU s, all", "events/s, none", "all", "cost"]
     print(table(f"{rows.num_rows:,} indicators against none, {len(rules)} rules", head, measured))
-    path = Path("/tmp") / f"tocsin-intel-{np.random.default_rng().integers(1 << 40)}"  # noqa: S108 -- removed below
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "indicators"
         _packed(parts, path)
         size = f"{sum(map(len, parts)) / 1e6:.1f}"
         head = ["indicators", "in the state, MB", "loading, CPU s", "in memory, MB", "resident, MB"]
         print(table("Loading", head, [[f"{rows.num_rows:,}", size, *loading(path).split(" | ")]]))
-    finally:
-        path.unlink(missing_ok=True)
     return 0 if dearest < GOAL_PERCENT else 1
 
 

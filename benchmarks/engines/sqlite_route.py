@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from engines.setting import Measured, Task, chosen_rules, cpu_s, held_mib, made_events
@@ -71,14 +71,14 @@ class _Query:
             case _:
                 raise TypeError(type(condition).__name__)
 
-    def _function(self, judged: object) -> str:
+    def _function(self, judged: Callable[[str], object]) -> str:
         name = f"judge_{id(judged)}"
         self._database.create_function(name, 1, partial(_judged, judged), deterministic=True)
         return name
 
 
-def _judged(judged: object, value: str | None) -> bool:
-    return value is not None and bool(judged(value))  # type: ignore[operator]
+def _judged(judged: Callable[[str], object], value: str | None) -> bool:
+    return value is not None and bool(judged(value))
 
 
 def _escaped(value: str) -> str:
