@@ -30,11 +30,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from report import table
-from tocsin.agent.control import AuditControl
+from tocsin.agent.audit.control import AuditControl
+from tocsin.agent.audit.netlink import KernelRefused
+from tocsin.agent.audit.rule_fields import FILTERS
+from tocsin.agent.audit.rule_set import BASE_RULES, login_homes, read_rules
 from tocsin.agent.main import main as agent
-from tocsin.agent.netlink import KernelRefused
-from tocsin.agent.rule_fields import FILTERS
-from tocsin.agent.rule_set import BASE_RULES, login_homes, read_rules
 from tocsin.model.wire import decode_envelope
 
 CONNECTS, CONNECT_RATE = 24_000, 4_000

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from kernel_audit import kernel_audit_alone
-from tocsin.agent.control import AuditControl
+from tocsin.agent.audit.control import AuditControl
 
 # The same properties, briefly in `make test` and for long in `make prove`.
 hypothesis.settings.register_profile("long", max_examples=10_000, deadline=None)

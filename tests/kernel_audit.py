@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tocsin.agent.control import AuditControl, AuditStatus
+from tocsin.agent.audit.control import AuditControl, AuditStatus
 
 __all__ = ["kernel_audit_alone"]
 

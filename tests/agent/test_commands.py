@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.receiving import Server
-from tocsin.agent.alone import alone
-from tocsin.agent.health import COUNTERS, Health, Module
 from tocsin.agent.main import main
-from tocsin.agent.told import Told
+from tocsin.agent.operate.alone import alone
+from tocsin.agent.operate.health import COUNTERS, Health, Module
+from tocsin.agent.operate.told import Told
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.agent.audit.rule_set import BASE_RULES
 from tocsin.agent.config import BatchSettings, Config, read_config
-from tocsin.agent.rule_set import BASE_RULES
 from tocsin.model.errors import InvalidSetting
 
 

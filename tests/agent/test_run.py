@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from agent.receiving import Server
-from tocsin.agent.control import AuditControl
-from tocsin.agent.health import Report, read_report
+from tocsin.agent.audit.control import AuditControl
 from tocsin.agent.main import main
+from tocsin.agent.operate.health import Report, read_report
 from tocsin.model.event import Event
 from tocsin.model.schema import CLASSES
 

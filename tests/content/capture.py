@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from content.sandbox import SCRIPT, Sandbox
-from tocsin.agent.netlink import Record
-from tocsin.agent.rule_set import BASE_RULES, login_homes, read_rules
-from tocsin.agent.session import AuditSession, Limits
+from tocsin.agent.audit.netlink import Record
+from tocsin.agent.audit.rule_set import BASE_RULES, login_homes, read_rules
+from tocsin.agent.audit.session import AuditSession, Limits
 from tocsin.normalize.auditd import AuditRecord, parse_line
 from tocsin.normalize.auditd.tables import record_type
 

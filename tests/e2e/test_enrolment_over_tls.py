@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.enroll import enroll
 from tocsin.agent.identity import load_identity
-from tocsin.agent.transport import Transport
 from tocsin.model.errors import NotAllowed, Unreachable
 
 ADDRESS = "127.0.0.2"  # on every Linux host, and not taken for loopback, so served over TLS

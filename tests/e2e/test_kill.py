@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.adapters.sqlite_log import SqliteLog
-from tocsin.agent.batcher import Batcher
 from tocsin.agent.config import BatchSettings, SpoolSettings
+from tocsin.agent.deliver.batcher import Batcher
+from tocsin.agent.deliver.ship import Shipper
+from tocsin.agent.deliver.spool import Spool
+from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.enroll import enroll
-from tocsin.agent.health import Health
 from tocsin.agent.identity import load_key
-from tocsin.agent.ship import Shipper
-from tocsin.agent.spool import Spool
-from tocsin.agent.transport import Transport
+from tocsin.agent.operate.health import Health
 from tocsin.conditions.parse_sql import parse_filter
 from tocsin.model.event import Event, Value
 from tocsin.ports import Selection

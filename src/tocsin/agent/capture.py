@@ -15,10 +15,10 @@ from tocsin.normalize.auditd.tables import record_type
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tocsin.agent.audit.netlink import Record
     from tocsin.agent.config import ExcludeSettings
-    from tocsin.agent.enrich import Enricher
-    from tocsin.agent.health import Health
-    from tocsin.agent.netlink import Record
+    from tocsin.agent.host.enrich import Enricher
+    from tocsin.agent.operate.health import Health
     from tocsin.agent.redact import Redactor
 
 __all__ = ["Capture"]
@@ -95,13 +95,22 @@ class Capture:
             if self._own_changes and self._is_own_change(audit_event):
                 self.own += 1
                 continue
-            event = map_event(audit_event)
-            if self._is_excluded(event):
-                self.excluded += 1
-                continue
-            self._enricher.enrich(event)
-            self._redactor.redact(event)
-            events.append(event)
+            self._admit(map_event(audit_event), events)
+
+    def admit(self, seen: Iterable[Event]) -> list[Event]:
+        """Of mapped events, those to be kept, ready to be shipped."""
+        events: list[Event] = []
+        for event in seen:
+            self._admit(event, events)
+        return events
+
+    def _admit(self, event: Event, events: list[Event]) -> None:
+        if self._is_excluded(event):
+            self.excluded += 1
+            return
+        self._enricher.enrich(event)
+        self._redactor.redact(event)
+        events.append(event)
 
     def _is_excluded(self, event: Event) -> bool:
         """The agent's own doings, seen when another daemon owns the audit; and what the settings exclude."""

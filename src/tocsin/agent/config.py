@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
 
-from tocsin.agent.rule_set import BASE_RULES
+from tocsin.agent.audit.rule_set import BASE_RULES
 from tocsin.model.errors import InvalidSetting
 
 __all__ = [

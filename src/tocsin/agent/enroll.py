@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.identity import Identity, make_key, save_identity
-from tocsin.agent.transport import Transport
 from tocsin.model.errors import InvalidSetting, NotAllowed, TryLater
 
 if TYPE_CHECKING:
-    from tocsin.agent.transport import Answer
+    from tocsin.agent.deliver.transport import Answer
 
 __all__ = ["enroll", "host_facts"]
 

@@ -14,7 +14,7 @@ from tocsin.model.errors import InvalidSetting, TocsinError, WrongState
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tocsin.agent.health import Report
+    from tocsin.agent.operate.health import Report
 
 __all__ = ["main"]
 
@@ -80,10 +80,10 @@ def _read(ca: Path) -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from tocsin.agent.alone import alone  # noqa: PLC0415 - see above
     from tocsin.agent.identity import load_identity  # noqa: PLC0415 - see above
+    from tocsin.agent.operate.alone import alone  # noqa: PLC0415 - see above
+    from tocsin.agent.operate.supervised import end_with_supervisor  # noqa: PLC0415 - see above
     from tocsin.agent.run import Agent  # noqa: PLC0415 - see above
-    from tocsin.agent.supervised import end_with_supervisor  # noqa: PLC0415 - see above
 
     end_with_supervisor()
     config = read_config(arguments.config, arguments.state_dir)
@@ -94,8 +94,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from tocsin.agent.health import is_running, read_report  # noqa: PLC0415 - see above
-    from tocsin.agent.report import render, to_json  # noqa: PLC0415 - see above
+    from tocsin.agent.operate.health import is_running, read_report  # noqa: PLC0415 - see above
+    from tocsin.agent.operate.report import render, to_json  # noqa: PLC0415 - see above
 
     report = read_report(read_config(arguments.config, arguments.state_dir).state_dir)
     running = report is not None and is_running(report)
@@ -112,8 +112,8 @@ def _exit_code(report: Report | None) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from tocsin.agent.doctor import examine  # noqa: PLC0415 - see above
-    from tocsin.agent.report import render_findings  # noqa: PLC0415 - see above
+    from tocsin.agent.operate.doctor import examine  # noqa: PLC0415 - see above
+    from tocsin.agent.operate.report import render_findings  # noqa: PLC0415 - see above
 
     findings = examine(read_config(arguments.config, arguments.state_dir))
     _say(render_findings(findings, as_json=arguments.json))

@@ -10,29 +10,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import tocsin
-from tocsin.agent.audit_rules import RuleFile
-from tocsin.agent.batcher import Batcher
+from tocsin.agent.audit.rule_set import login_homes, read_rules
+from tocsin.agent.audit.rules import RuleFile
+from tocsin.agent.audit.session import AuditSession, Limits
 from tocsin.agent.capture import Capture
-from tocsin.agent.enrich import Enricher
+from tocsin.agent.deliver.batcher import Batcher
+from tocsin.agent.deliver.ship import Shipper
+from tocsin.agent.deliver.spool import Spool
+from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.enroll import host_facts
-from tocsin.agent.health import Health
+from tocsin.agent.host.enrich import Enricher
+from tocsin.agent.host.processes import ProcessTable
+from tocsin.agent.host.users import Users
 from tocsin.agent.identity import load_identity, load_key
-from tocsin.agent.memory import give_back, settle
-from tocsin.agent.processes import ProcessTable
+from tocsin.agent.operate.health import Health
+from tocsin.agent.operate.memory import give_back, settle
+from tocsin.agent.operate.told import Told, tell
 from tocsin.agent.redact import Redactor
-from tocsin.agent.rule_set import login_homes, read_rules
-from tocsin.agent.session import AuditSession, Limits
-from tocsin.agent.ship import Shipper
-from tocsin.agent.spool import Spool
-from tocsin.agent.told import Told, tell
-from tocsin.agent.transport import Transport
-from tocsin.agent.users import Users
+from tocsin.agent.sensor import Sensors
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from tocsin.agent.audit.control import AuditStatus
     from tocsin.agent.config import Config
-    from tocsin.agent.control import AuditStatus
     from tocsin.agent.identity import Identity
     from tocsin.model.event import Value
 
@@ -60,6 +61,7 @@ class Agent:
         self._batcher = Batcher(self._spool, signer, config.batch, _host_values(identity, host), self._health)
         transport = Transport(identity.server, identity.ca)
         self._shipper = Shipper(self._spool, transport, identity, signer, self._health)
+        self._sensors = open_sensors(config)
         self._totals: dict[str, int] = {}
         self._homes: list[str] | None = None
         self._rules = RuleFile((), ())
@@ -91,6 +93,7 @@ class Agent:
     def _open_session(self) -> AuditSession:
         audit = self._config.audit
         session = AuditSession.start(self._config.state_dir, Limits.of(audit))
+        session.receiver.wake_by(self._sensors.descriptors)
         status = session.control.status()
         self._totals = {"kernel_lost": status.lost, "backlog_wait_jiffies": status.backlog_wait_time_actual}
         self._rules_at = float("-inf")
@@ -105,6 +108,7 @@ class Agent:
             self._health.count("records", len(records))
             self._batcher.add(self._capture.take(records, _now_ms()))
             records = session.receiver.drain() if len(records) == session.receiver.slots else []
+        self._batcher.add(self._capture.admit(self._sensors.read(_now_ms())))
         # Everything that has come is taken in: what is incomplete now is so by its nature.
         self._batcher.add(self._capture.expire(_now_ms()))
         # At the awakening that is nearest to when the batch is due, be it a little early.
@@ -120,6 +124,9 @@ class Agent:
         self._load_rules(session)
         status = session.control.status()
         self._count_losses(session, status)
+        for reason, count in self._sensors.tick(_now_ms(), self._health).items():
+            self._health.count(reason, count)
+            self._batcher.lose(reason, count)
         self._spool.tick()
         self._tell_health(session, status)
         self._health.write(self._config.state_dir)
@@ -194,6 +201,8 @@ class Agent:
         while (records := session.receiver.receive(0.05)) and time.monotonic() < deadline:
             self._batcher.add(self._capture.take(records, _now_ms()))
         self._batcher.add(self._capture.flush())
+        self._batcher.add(self._capture.admit(self._sensors.read(_now_ms())))
+        self._sensors.close()
         self._count_losses(session, session.control.status())
         session.stop()
         self._batcher.flush()
@@ -201,6 +210,12 @@ class Agent:
         self._shipper.stop(SHIP_AT_STOP_S)
         self._spool.close()
         self._health.write(self._config.state_dir)
+
+
+def open_sensors(config: Config) -> Sensors:
+    """The sensors that the settings ask for."""
+    del config
+    return Sensors()
 
 
 def _host_values(identity: Identity, host: dict[str, str]) -> dict[str, Value]:

@@ -67,7 +67,7 @@ def serve(
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no part of Tocsin; parts are {', '.join(ROLES)}")
-    from tocsin.agent.supervised import end_with_supervisor
+    from tocsin.agent.operate.supervised import end_with_supervisor
     from tocsin.wiring.log_format import configure_log
 
     end_with_supervisor()

@@ -11,7 +11,7 @@ from importlib import resources
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tocsin.agent.transport import Transport
+from tocsin.agent.deliver.transport import Transport
 from tocsin.model import wire
 from tocsin.model.errors import InvalidEvent, NotAllowed, Unreachable
 from tocsin.model.event import Event

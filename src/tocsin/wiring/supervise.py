@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from tocsin.agent.supervised import SUPERVISOR
+from tocsin.agent.operate.supervised import SUPERVISOR
 
 __all__ = ["Child", "Supervisor"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.agent.control import AuditControl
+from tocsin.agent.audit.control import AuditControl
 from tocsin.normalize.auditd.parse import parse_line
 from tocsin.normalize.auditd.record import unescape
 

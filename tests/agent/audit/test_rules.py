@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tocsin.agent.audit_rules import Rule, Setting, compile_line, compile_rules
+from tocsin.agent.audit.rules import Rule, Setting, compile_line, compile_rules
 from tocsin.model.errors import InvalidRule
 
 # A golden file that was made on another machine than x86_64 says so in its first line; none of its rules names an arch.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tocsin.agent import procfs
+from tocsin.agent.host import procfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

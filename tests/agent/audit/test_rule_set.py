@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.agent.audit_rules import EVERY_SYSCALL, compile_rules
-from tocsin.agent.rule_fields import FILTERS
-from tocsin.agent.rule_set import BASE_RULES, MAX_HOMES, expand, login_homes, read_rules
+from tocsin.agent.audit.rule_fields import FILTERS
+from tocsin.agent.audit.rule_set import BASE_RULES, MAX_HOMES, expand, login_homes, read_rules
+from tocsin.agent.audit.rules import EVERY_SYSCALL, compile_rules
 from tocsin.model.errors import InvalidSetting
 
 

@@ -218,6 +218,11 @@ class AuditReceiver:
         sock = open_audit_socket(READLOG_GROUPS, drop_types, buffer_bytes)
         return cls(sock, owner=False, slots=slots, coalesce=coalesce)
 
+    def wake_by(self, descriptors: Iterable[int]) -> None:
+        """Have `receive` end its wait when one of these can be read, too."""
+        for descriptor in descriptors:
+            self._poll.register(descriptor, select.POLLIN)
+
     def receive(self, timeout_s: float) -> list[Record]:
         """Wait for a record, then for more to gather, and return all there are, up to one ring; empty on timeout."""
         if self._early:

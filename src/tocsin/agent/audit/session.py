@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from tocsin.agent.control import AuditControl, AuditStatus
-from tocsin.agent.netlink import AuditReceiver, Coalesce, KernelRefused, SocketOwned
+from tocsin.agent.audit.control import AuditControl, AuditStatus
+from tocsin.agent.audit.netlink import AuditReceiver, Coalesce, KernelRefused, SocketOwned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tocsin.agent.audit_rules import Rule
+    from tocsin.agent.audit.rules import Rule
     from tocsin.agent.config import AuditSettings
 
 __all__ = ["AuditSession", "Limits"]

@@ -15,8 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tocsin.agent.config import SpoolSettings
+from tocsin.agent.deliver.spool import Spool
 from tocsin.agent.identity import Identity
-from tocsin.agent.spool import Spool
 from tocsin.model.errors import OutOfSpace
 from tocsin.model.event import Event
 from tocsin.model.wire import BatchHeader, decode_body, decode_envelope, encode_sections, seal, verify
@@ -186,13 +186,13 @@ def test_a_full_disk_keeps_the_position(tmp_path: Path) -> None:
 WRITER = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[2])
-from agent.test_spool import _add
+from agent.deliver.test_spool import _add
 from tocsin.agent.config import SpoolSettings
 from tocsin.agent.identity import Identity
-from tocsin.agent.spool import Spool
+from tocsin.agent.deliver.spool import Spool
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 key = Ed25519PrivateKey.from_private_bytes(bytes(32))
-import agent.test_spool as t
+import agent.deliver.test_spool as t
 t.KEY = key
 spool = Spool(pathlib.Path(sys.argv[1]), SpoolSettings(max_bytes=10**9), Identity("u", "acme", "a1"), key, "boot")
 while True:
@@ -206,7 +206,7 @@ def test_kill_9_loses_no_batch_that_was_spooled(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.from_private_bytes(bytes(32))
     spooled: list[tuple[int, int]] = []
     for _ in range(4):
-        arguments = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parents[1])]
+        arguments = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parents[2])]
         writer = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
         writer.stdout.readline()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.agent.control import AuditControl
-from tocsin.agent.netlink import AuditReceiver, KernelRefused, SocketOwned
-from tocsin.agent.rule_set import BASE_RULES, read_rules
-from tocsin.agent.session import AuditSession, Limits
+from tocsin.agent.audit.control import AuditControl
+from tocsin.agent.audit.netlink import AuditReceiver, KernelRefused, SocketOwned
+from tocsin.agent.audit.rule_set import BASE_RULES, read_rules
+from tocsin.agent.audit.session import AuditSession, Limits
 from tocsin.model.errors import NotAllowed
 from tocsin.normalize.auditd.parse import parse_kernel
 from tocsin.normalize.auditd.reassemble import Reassembler
@@ -89,7 +89,7 @@ def test_types_that_nobody_reads_never_leave_the_kernel(kernel_audit: AuditContr
 def test_only_one_process_can_own_the_audit(kernel_audit: AuditControl) -> None:
     """The second one is told that it is owned, not that something failed."""
     attempt = (
-        "from tocsin.agent.netlink import AuditReceiver, SocketOwned\n"
+        "from tocsin.agent.audit.netlink import AuditReceiver, SocketOwned\n"
         "try:\n    AuditReceiver.own()\nexcept SocketOwned as error:\n    print(error)"
     )
     owner = AuditReceiver.own()

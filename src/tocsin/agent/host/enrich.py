@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tocsin.agent.processes import Process, ProcessTable
-    from tocsin.agent.users import Users
+    from tocsin.agent.host.processes import Process, ProcessTable
+    from tocsin.agent.host.users import Users
     from tocsin.model.event import Event, Value
 
 __all__ = ["Enricher"]

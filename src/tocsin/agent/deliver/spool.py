@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tocsin.agent.deliver.segment import Entry, Segment, open_segments
 from tocsin.agent.identity import write_private
-from tocsin.agent.segment import Entry, Segment, open_segments
 from tocsin.model.errors import OutOfSpace
 from tocsin.model.wire import ChainPosition, Envelope, decode_envelope, tombstone
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Final
 
-from tocsin.agent.netlink import KernelRefused, open_audit_socket, request
+from tocsin.agent.audit.netlink import KernelRefused, open_audit_socket, request
 from tocsin.model.errors import NotAllowed
 
 __all__ = ["AuditControl", "AuditStatus"]

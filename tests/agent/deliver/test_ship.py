@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.receiving import Server
-from tocsin.agent import ship
 from tocsin.agent.config import SpoolSettings
-from tocsin.agent.health import Health
+from tocsin.agent.deliver import ship
+from tocsin.agent.deliver.ship import Shipper
+from tocsin.agent.deliver.spool import Spool
+from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.identity import Identity
-from tocsin.agent.ship import Shipper
-from tocsin.agent.spool import Spool
-from tocsin.agent.transport import Transport
+from tocsin.agent.operate.health import Health
 from tocsin.model.errors import InvalidSetting, Unreachable
 from tocsin.model.event import Event
 from tocsin.model.wire import encode_sections, seal

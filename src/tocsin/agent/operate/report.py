@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tocsin.agent.health import COUNTERS
+from tocsin.agent.operate.health import COUNTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tocsin.agent.doctor import Finding
-    from tocsin.agent.health import Report
+    from tocsin.agent.operate.doctor import Finding
+    from tocsin.agent.operate.health import Report
 
 __all__ = ["render", "render_findings", "to_json"]
 

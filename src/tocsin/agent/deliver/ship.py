@@ -13,11 +13,11 @@ import msgspec
 from tocsin.model.errors import TryLater
 
 if TYPE_CHECKING:
-    from tocsin.agent.health import Health
+    from tocsin.agent.deliver.segment import Entry
+    from tocsin.agent.deliver.spool import Spool
+    from tocsin.agent.deliver.transport import Answer, Transport
     from tocsin.agent.identity import Identity
-    from tocsin.agent.segment import Entry
-    from tocsin.agent.spool import Spool
-    from tocsin.agent.transport import Answer, Transport
+    from tocsin.agent.operate.health import Health
     from tocsin.model.wire import Signer
 
 __all__ = ["Shipper"]

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.agent.control import AuditControl
-from tocsin.agent.netlink import KernelRefused, Record
-from tocsin.agent.rule_set import BASE_RULES, login_homes, read_rules
-from tocsin.agent.session import AuditSession, Limits
+from tocsin.agent.audit.control import AuditControl
+from tocsin.agent.audit.netlink import KernelRefused, Record
+from tocsin.agent.audit.rule_set import BASE_RULES, login_homes, read_rules
+from tocsin.agent.audit.session import AuditSession, Limits
 
 pytestmark = pytest.mark.root
 
 # Takes the audit, loads our rules and waits to be killed.
 HOLDER = """
 import sys, time, pathlib
-from tocsin.agent.rule_set import BASE_RULES, read_rules
-from tocsin.agent.session import AuditSession, Limits
+from tocsin.agent.audit.rule_set import BASE_RULES, read_rules
+from tocsin.agent.audit.session import AuditSession, Limits
 session = AuditSession.start(pathlib.Path(sys.argv[1]), Limits())
 session.load(read_rules([BASE_RULES], ["/root"]).rules)
 print("held", flush=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tocsin.agent.control import AuditControl
-from tocsin.agent.health import is_running, read_report
+from tocsin.agent.audit.control import AuditControl
+from tocsin.agent.audit.rule_set import login_homes, read_rules
+from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.identity import KEY_FILE, load_identity, load_key
+from tocsin.agent.operate.health import is_running, read_report
 from tocsin.agent.redact import Redactor
-from tocsin.agent.rule_set import login_homes, read_rules
-from tocsin.agent.transport import Transport
 from tocsin.model.errors import TocsinError
 
 if TYPE_CHECKING:

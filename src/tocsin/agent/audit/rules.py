@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tocsin.agent.rule_fields import (
+from tocsin.agent.audit.rule_fields import (
     ACTIONS,
     ADDRESS_FAMILIES,
     ARCHES,

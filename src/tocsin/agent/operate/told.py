@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tocsin.agent.health import Module
+    from tocsin.agent.operate.health import Module
 
 __all__ = ["Told", "tell"]
 

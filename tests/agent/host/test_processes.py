@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.agent.enrich import Enricher
-from tocsin.agent.processes import MAX_ANCESTORS, MAX_PROCESSES, ProcessTable
-from tocsin.agent.procfs import Container, container_of, read_stat
+from tocsin.agent.host.enrich import Enricher
+from tocsin.agent.host.processes import MAX_ANCESTORS, MAX_PROCESSES, ProcessTable
+from tocsin.agent.host.procfs import Container, container_of, read_stat
+from tocsin.agent.host.users import Users
 from tocsin.agent.redact import REDACTED, Redactor
-from tocsin.agent.users import Users
 from tocsin.model.event import Event, Value
 from tocsin.model.schema import CLASSES
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tocsin.agent.config import BatchSettings
-    from tocsin.agent.health import Health
-    from tocsin.agent.spool import Spool
+    from tocsin.agent.deliver.spool import Spool
+    from tocsin.agent.operate.health import Health
     from tocsin.model.event import Event, Value
     from tocsin.model.wire import Signer
 

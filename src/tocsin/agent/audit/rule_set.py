@@ -6,8 +6,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tocsin.agent.audit_rules import RuleFile, compile_rules
-from tocsin.agent.rule_fields import BITS
+from tocsin.agent.audit.rule_fields import BITS
+from tocsin.agent.audit.rules import RuleFile, compile_rules
 from tocsin.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASE_RULES", "expand", "login_homes", "read_rules"]
 
-BASE_RULES: Final = Path(__file__).parents[1] / "content" / "agent" / "base.rules"
+BASE_RULES: Final = Path(__file__).parents[2] / "content" / "agent" / "base.rules"
 PASSWD: Final = Path("/etc/passwd")
 # Each home costs rules that every system call of their lists walks; a host with more people than this is not a server.
 MAX_HOMES: Final = 16
