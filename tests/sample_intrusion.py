@@ -168,6 +168,13 @@ def failed_login(address: str, user: str, time: int, serial: int) -> Event:
     return Event(3002, values, (PlainRecord("USER_LOGIN", ("acct", "addr", "res"), (user, address, "failed")),))
 
 
+def start_within_a_window(before: int) -> int:
+    """The latest start from which the whole story is told before a moment, and within one window of its alerts."""
+    window = before - before % HOUR_MS
+    told_ms, guessed_ms = 100_000, 600_000
+    return before - told_ms if before - told_ms - guessed_ms >= window else window - told_ms
+
+
 def events(start: int) -> list[Event]:
     """All of the story, in order of time, and some quiet background before it."""
     quiet = [

@@ -76,7 +76,7 @@ def seen(place: Place) -> Iterator[list[Finding]]:
     now = SystemClock().now_ms()
     settings = load_settings(place.folder / "tocsin.toml", data_dir=place.data_dir)
     engine = open_server_state(settings, now)
-    findings = sample_intrusion.findings(now - 10_000)
+    findings = sample_intrusion.findings(sample_intrusion.start_within_a_window(now))
     first = next(each for each in findings if each.class_uid == 1007)
     place.rule.write_text(_RULE.format(image="/dash").replace("5d4c5a3e-6b1d-4b0f-9a7e-2c8f3e1d0a11", first.rule_id))
     with engine.begin() as connection:

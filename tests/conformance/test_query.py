@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -194,25 +195,28 @@ class _Traffic:
                 self.failures.append(f"of {before} appended, {found.total()} found, wrong are {wrong[:5]}")
             self.asked += 1
 
-    def run(self, queries: Sequence[Query], seconds: float) -> None:
+    def run(self, queries: Sequence[Query], appended: int, asked: int, within_s: float) -> None:
+        """Go on until so much was appended and asked, however busy the machine is."""
         threads = [threading.Thread(target=self.append), threading.Thread(target=self.consume)]
         threads += [threading.Thread(target=self.ask, args=(query,)) for query in queries]
         for thread in threads:
             thread.start()
-        self.stop.wait(seconds)
+        until = time.monotonic() + within_s
+        while (self.appended < appended or self.asked < asked) and not self.failures and time.monotonic() < until:
+            self.stop.wait(0.05)
         self.stop.set()
         for thread in threads:
             thread.join()
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_while_rows_become_files(house: House) -> None:
     """With appends, flushes and compactions going on, a question sees every event appended before it, once."""
     traffic = _Traffic(house)
     shared = house.query()
-    traffic.run([shared, shared, house.query()], seconds=5)
+    traffic.run([shared, shared, house.query()], appended=100, asked=12, within_s=60)
     assert traffic.failures == []
-    assert traffic.appended > 50
-    assert traffic.asked > 5
+    assert (traffic.appended >= 100, traffic.asked >= 12) == (True, True)
 
 
 def test_files_older_than_an_attribute_are_still_read(house: House) -> None:
