@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What neither needs a machine of its own nor takes long: two at a time. The kernel's audit can only be tested by one.
+QUICK := not root and not browser and not slow
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help:  ## what there is to make
@@ -38,7 +40,7 @@ check: $(VENV)/dev  ## lint, types, import contracts, unit tests (under 3 minute
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q -m "not root and not browser and not slow"
+	$(BIN)/pytest -q -n 2 -m "$(QUICK)"
 
 test: $(VENV)/dialects/ready  ## everything, on the real kernel and in a real browser
 	@sh tests/need.sh
@@ -46,7 +48,8 @@ test: $(VENV)/dialects/ready  ## everything, on the real kernel and in a real br
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 -m "$(QUICK)"
+	$(BIN)/pytest -m "not ($(QUICK))"
 
 prove: $(VENV)/dialects/ready  ## the long proofs and all benchmarks; results go to docs/results
 	@sh tests/need.sh

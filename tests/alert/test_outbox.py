@@ -184,6 +184,7 @@ def test_a_new_alert_reaches_the_receiver_signed_and_at_once(
     assert body["data"]["events"][0]["why"][0]["term"]
 
 
+@pytest.mark.slow
 def test_a_failing_receiver_gets_it_again_under_the_same_key(
     engine: sa.Engine, receiver: Receiver, client: httpx.Client
 ) -> None:

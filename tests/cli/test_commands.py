@@ -87,6 +87,7 @@ def test_a_wrong_call_gets_one_sentence(arguments: list[str], said: str) -> None
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_rules_run_finds_and_check_names_file_and_line(tmp_path: Path) -> None:
     """A rule of one's own runs over a log; a field that cannot exist is reported with file and line."""
     good, bad, log = tmp_path / "good.yml", tmp_path / "bad.yml", tmp_path / "audit.log"

@@ -17,6 +17,8 @@ from tocsin.agent.enroll import enroll
 from tocsin.agent.identity import load_identity
 from tocsin.model.errors import NotAllowed, Unreachable
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = "127.0.0.2"  # on every Linux host, and not taken for loopback, so served over TLS
 WITHIN_S = 60
 

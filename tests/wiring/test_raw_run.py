@@ -113,6 +113,7 @@ def test_what_is_no_pipeline_is_said(tmp_path: Path) -> None:
             piped([tmp_path / name])
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_columns_and_whole_originals_give_the_same(public_data: Path) -> None:
     """All public rules on real CloudTrail events: taken apart, or looked through as JSON and parsed where keys are."""

@@ -59,6 +59,7 @@ def test_any_condition_agrees(conditions: list[Condition], made: list[Event]) ->
     assert matches_of(Engine(rules), frames) == naive_matches(rules, frames)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_every_rule_as_sql_finds_the_same_events(sigma_rules: list[Rule]) -> None:
     """Live equals history: each rule rendered for DuckDB over the lake's form finds what its masks find."""

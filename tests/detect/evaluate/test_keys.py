@@ -149,6 +149,7 @@ def test_costs_count_what_was_judged_and_what_matched() -> None:
     assert cost.timed_s > 0
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_taken_out_columns_agree_with_the_naive_reference(public_data: Path) -> None:
     """Public rules on events made of the values they look for: from JSON lines, in one batch and in several."""

@@ -53,6 +53,7 @@ def test_cloudtrail_rules_fire_on_detonated_techniques(sigma_rules: list[Rule], 
     assert expected in found["aws.initial-access.console-login-without-mfa"]
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_all_public_rules_run_on_events_in_their_own_terms(public_data: Path) -> None:
     """3,399 of 3,401 of all products load, two lack a placeholder's values; the right ones fire among thousands."""

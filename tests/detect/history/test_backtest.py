@@ -79,6 +79,7 @@ def _quiet(done: int, total: int) -> None:
     assert 0 < done <= total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [search, search_with_duckdb])
 @pytest.mark.parametrize("in_files", [0, 5])
 def test_history_has_what_the_detector_found(house: House, base: tuple[Rule, ...], in_files: int, way: Search) -> None:
