@@ -12,6 +12,7 @@ import duckdb
 import sqlalchemy as sa
 
 from columnar.batches import KEY
+from tocsin.adapters.archive import Archive
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.adapters.iceberg import IcebergLake, LakeReader
 from tocsin.adapters.lake_sink import CONSUMER, FlushWhen, LakeSink
@@ -78,7 +79,8 @@ class House:
         with self.state.begin() as connection:
             generation = claim(connection, CONSUMER, range(self.log.partitions), NOW)
         self.lakes.append(IcebergLake(self.url, self.folder / "lake", generation))
-        return LakeSink(self.lakes[-1], self.state, generation, self.clock, flush_when or FlushWhen(rows=1))
+        archive = Archive(self.folder / "archive")
+        return LakeSink(self.lakes[-1], archive, self.state, generation, self.clock, flush_when or FlushWhen(rows=1))
 
     def state_sink(self, seen: list[str]) -> StateSink[list[str]]:
         def judge(batches: Sequence[Batch]) -> list[str]:

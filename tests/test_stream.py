@@ -227,7 +227,7 @@ def test_an_older_lake_owner_cannot_complete(house: House) -> None:
     drain(house.runner(old))
     house.lake_sink()
     with pytest.raises(Fenced):
-        old._complete()
+        old._complete([])
     with reading(house.state) as connection:
         assert set(read_position(connection, CONSUMER).offsets.values()) == {0}
     assert {row.generation for row in house.rows(consumer_offset)} == {2}

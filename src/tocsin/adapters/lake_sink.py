@@ -2,7 +2,8 @@
 
 The log is the write-ahead log: what is held here is not lost with the process, it is read again. A flush commits each
 class's table with its position, then the `complete` position in the state, when all tables have it. After a crash in
-between, the flush is replayed, and each table takes only what its own snapshot says it lacks.
+between, the flush is replayed, and each table takes only what its own snapshot says it lacks. The batches themselves
+go to the archive first, and count there in the same transaction as the `complete` position.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import sqlalchemy as sa
 import structlog
 
 from tocsin import metrics
+from tocsin.adapters.archive import Archive, ArchivedFile
 from tocsin.columnar.frame import Batch, frames
 from tocsin.columnar.nested import nested
 from tocsin.model.errors import TryLater, Unreachable
 from tocsin.ports import Clock, Lake, LakePosition
 from tocsin.state.engine import reading
-from tocsin.state.position import commit_position, read_position
+from tocsin.state.position import commit_position, read_offsets, read_position
 
 __all__ = ["CONSUMER", "FlushWhen", "LakeSink"]
 
@@ -40,14 +42,23 @@ class LakeSink:
     """Writes to the lake under a generation that was claimed with `state.position.claim` for "lake"."""
 
     def __init__(
-        self, lake: Lake, engine: sa.Engine, generation: int, clock: Clock, flush_when: FlushWhen | None = None
+        self,
+        lake: Lake,
+        archive: Archive,
+        engine: sa.Engine,
+        generation: int,
+        clock: Clock,
+        flush_when: FlushWhen | None = None,
     ) -> None:
         self._lake, self._engine, self._generation, self._clock = lake, engine, generation, clock
+        self._archive = archive
         self._flush_when = flush_when or FlushWhen()
         # What each class's table holds beyond `complete`: read once, when the class first occurs.
         self._own: dict[int, LakePosition] = {}
         self._position = LakePosition({}, {})
         self._empty()
+        with engine.begin() as connection:
+            archive.begin(connection, read_offsets(connection, CONSUMER))
 
     @property
     def name(self) -> str:
@@ -85,9 +96,10 @@ class LakeSink:
         if not self._held:
             return
         started_ms = self._clock.now_ms()
+        archived = self._archive.write(entry for entry, _, _ in self._held)
         for class_uid in sorted({section.class_uid for _, _, sections in self._held for section in sections}):
             self._append(class_uid)
-        self._complete()
+        self._complete(archived)
         metrics.EVENTS_STORED.inc(self._rows)
         _log.info("lake flushed", rows=self._rows, took_ms=self._clock.now_ms() - started_ms)
         self._empty()
@@ -115,10 +127,11 @@ class LakeSink:
             self._lake.append(class_uid, nested(frame), self._position)
         self._own[class_uid] = self._position
 
-    def _complete(self) -> None:
+    def _complete(self, archived: Sequence[ArchivedFile]) -> None:
         try:
             with self._engine.begin() as connection:
                 commit_position(connection, CONSUMER, self._position, self._generation, self._clock.now_ms())
+                self._archive.enter(connection, archived)
         except sa.exc.OperationalError as error:
             raise Unreachable(f"the state cannot be written: {error.orig}") from error
 

@@ -20,7 +20,7 @@ from tocsin.model.errors import InvalidSetting
 
 __all__ = ["NEWEST", "migrate", "open_state", "reading"]
 
-NEWEST = "0004"  # the newest migration; a test compares
+NEWEST = "0005"  # the newest migration; a test compares
 _READ_ONLY = "tocsin_read_only"
 _BUSY_MS = 30_000
 _MIGRATION_LOCK = 0x70C5

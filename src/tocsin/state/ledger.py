@@ -11,7 +11,7 @@ from tocsin.ports import LogEntry
 from tocsin.state.insert import insert
 from tocsin.state.tables import ledger
 
-__all__ = ["enter"]
+__all__ = ["enter", "forget"]
 
 
 def enter(connection: sa.Connection, batches: Iterable[tuple[LogEntry, BatchHeader, bool]]) -> None:
@@ -19,6 +19,24 @@ def enter(connection: sa.Connection, batches: Iterable[tuple[LogEntry, BatchHead
     rows = [_row(entry, header, tombstone=tombstone) for entry, header, tombstone in batches]
     if rows:
         connection.execute(insert(connection, ledger).on_conflict_do_nothing(), rows)
+
+
+def forget(connection: sa.Connection, before_ms: int) -> int:
+    """Forget batches received before that time, but each sender's last one; gives their number.
+
+    What a sender sent last is what its next batch is judged by.
+    """
+    newer = ledger.alias()
+    has_newer = sa.exists().where(
+        newer.c.org == ledger.c.org,
+        newer.c.agent == ledger.c.agent,
+        sa.or_(
+            newer.c.epoch > ledger.c.epoch,
+            sa.and_(newer.c.epoch == ledger.c.epoch, newer.c.sequence > ledger.c.sequence),
+        ),
+    )
+    old = sa.delete(ledger).where(ledger.c.received_at < before_ms, has_newer)
+    return connection.execute(old).rowcount
 
 
 def _row(entry: LogEntry, header: BatchHeader, *, tombstone: bool) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from tocsin.adapters.archive import Archive
 from tocsin.adapters.iceberg import IcebergLake
 from tocsin.adapters.lake_sink import FlushWhen, LakeSink
 from tocsin.config import Settings
@@ -23,7 +24,8 @@ def lake_parts(settings: Settings, engine: sa.Engine, log: EventLog, clock: Cloc
         generation = claim(connection, LAKE, range(log.partitions), clock.now_ms())
     lake = IcebergLake(settings.state, settings.data_dir / "lake", generation)
     when = FlushWhen(rows=settings.lake_flush_rows, age_s=settings.lake_flush_s)
-    sink = LakeSink(lake, engine, generation, clock, when)
+    archive = Archive(settings.data_dir / "archive")
+    sink = LakeSink(lake, archive, engine, generation, clock, when)
     runner = Runner(log, sink, refuse_to_state(engine, LAKE))
-    upkeep = Upkeep(settings, lake, log, engine, clock)
+    upkeep = Upkeep(settings, lake, archive, log, engine, clock)
     return [Part(LAKE, runner.run), Part("upkeep", upkeep.run)]

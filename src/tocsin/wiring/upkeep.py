@@ -8,12 +8,14 @@ import time
 import sqlalchemy as sa
 import structlog
 
+from tocsin.adapters.archive import Archive
 from tocsin.adapters.iceberg import IcebergLake
 from tocsin.config import Settings
 from tocsin.model.errors import TryLater
 from tocsin.model.schema import CLASSES
 from tocsin.ports import Clock, EventLog
 from tocsin.state.engine import reading
+from tocsin.state.ledger import forget as forget_ledger
 from tocsin.state.life.hits import forget_hits
 from tocsin.state.position import read_position
 from tocsin.wiring.names import DETECTOR, LAKE
@@ -28,8 +30,17 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 class Upkeep:
     """Tends the lake and the log every ten minutes."""
 
-    def __init__(self, settings: Settings, lake: IcebergLake, log: EventLog, engine: sa.Engine, clock: Clock) -> None:
-        self._settings, self._lake, self._log, self._engine, self._clock = settings, lake, log, engine, clock
+    def __init__(
+        self,
+        settings: Settings,
+        lake: IcebergLake,
+        archive: Archive,
+        log: EventLog,
+        engine: sa.Engine,
+        clock: Clock,
+    ) -> None:
+        self._settings, self._lake, self._archive = settings, lake, archive
+        self._log, self._engine, self._clock = log, engine, clock
 
     def run(self, stop: threading.Event) -> None:
         """Go on until told to stop; what cannot be done now is done the next time."""
@@ -44,13 +55,17 @@ class Upkeep:
         started = time.monotonic()
         now = self._clock.now_ms()
         merged = expired = 0
+        oldest = now - self._settings.retention_days * _DAY_MS
         for class_uid in CLASSES:
-            expired += self._lake.expire(class_uid, now - self._settings.retention_days * _DAY_MS)
+            expired += self._lake.expire(class_uid, oldest)
             merged += self._lake.compact(class_uid)
-        swept = self._lake.sweep()
+        expired += self._archive.expire(self._engine, oldest)
+        merged += self._archive.merge(self._engine, now // _DAY_MS)
+        swept = self._lake.sweep() + self._archive.sweep(self._engine)
         trim_log(self._log, self._engine, now - self._settings.log_retention_hours * _HOUR_MS)
         with self._engine.begin() as connection:
-            forget_hits(connection, now - self._settings.retention_days * _DAY_MS)
+            forget_hits(connection, oldest)
+            forget_ledger(connection, oldest)
         took_s = round(time.monotonic() - started, 2)
         _log.info("upkeep done", merged=merged, expired=expired, swept=swept, took_s=took_s)
 

@@ -1,4 +1,4 @@
-"""How rows lie in files: one file per org and day, in it the rows by time.
+"""How rows lie in files: one file per org and day, named by the SHA-256 of its content, in it the rows by time.
 
 By time, since most questions are about a span of it, and the newest rows of all then lie together; by device and
 time costs as many bytes.
@@ -19,7 +19,7 @@ from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from tocsin.adapters.iceberg.storage import local_path, write_parquet
+from tocsin.adapters.iceberg.storage import local_path, sync_folder, write_parquet
 from tocsin.adapters.iceberg.tables import DAY_MS
 
 __all__ = ["write_files"]
@@ -31,14 +31,23 @@ def write_files(table: Table, rows: pa.Table) -> list[DataFile]:
     with _removed_on_failure() as written:
         for part, org, day in _parts(rows):
             folder = f"org-{quote(org, safe='')}/{np.datetime64(day, 'D')}"
-            path = local_path(table.location()) / "data" / folder / f"{uuid.uuid4().hex}.parquet"
+            draft = local_path(table.location()) / "data" / folder / f"{uuid.uuid4().hex}.draft"
+            written.append(draft)
+            path = _named_by_content(draft, write_parquet(part, draft))
             written.append(path)
-            write_parquet(part, path)
             file = parquet_file_to_data_file(table.io, table.metadata, f"file://{path}")
             # pyiceberg 0.12 reads no statistics of nested columns, and would take the org for null.
             file.partition[0] = org
             files.append(file)
     return files
+
+
+def _named_by_content(draft: Path, digest: str) -> Path:
+    """Nobody can change a byte of the file, and leave it the file that Iceberg names."""
+    path = draft.with_name(f"{digest}.parquet")
+    draft.replace(path)
+    sync_folder(path.parent)
+    return path
 
 
 @contextmanager

@@ -6,6 +6,7 @@ A change here needs a migration beside it (`state/migrations`): a test compares 
 from __future__ import annotations
 
 from tocsin.state.tables.alerts import alert, alert_event, channel, outbox
+from tocsin.state.tables.archive import archive_file, archive_start
 from tocsin.state.tables.columns import METADATA
 from tocsin.state.tables.consumers import consumer_offset, consumer_taken, dead_letter
 from tocsin.state.tables.fleet import agent, enrolment_token, ledger
@@ -32,6 +33,8 @@ __all__ = [
     "agent_tag",
     "alert",
     "alert_event",
+    "archive_file",
+    "archive_start",
     "channel",
     "consumer_offset",
     "consumer_taken",

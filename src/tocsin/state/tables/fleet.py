@@ -20,6 +20,8 @@ agent = sa.Table(
     text("boot_id", default=""),
     sa.Column("host", sa.JSON, nullable=True),  # what the agent says about its machine
     sa.Column("health", sa.JSON, nullable=True),  # what the agent says about itself
+    number("revoked_at", nullable=True),  # from then on nothing is taken from it
+    text("cloned_from", nullable=True),  # the agent whose state folder it began with
     sa.Index(None, "org"),
 )
 
