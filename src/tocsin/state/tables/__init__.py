@@ -12,6 +12,7 @@ from tocsin.state.tables.consumers import consumer_offset, consumer_taken, dead_
 from tocsin.state.tables.fleet import agent, enrolment_token, ledger
 from tocsin.state.tables.intel import EVERY_ORG, intel_block, intel_feed, intel_hunt
 from tocsin.state.tables.people import login, org, user
+from tocsin.state.tables.policies import policy_version
 from tocsin.state.tables.rules import (
     agent_tag,
     rule_change,
@@ -47,6 +48,7 @@ __all__ = [
     "login",
     "org",
     "outbox",
+    "policy_version",
     "rule_change",
     "rule_cost",
     "rule_hit",

@@ -1,4 +1,4 @@
-"""The archive of signed batches; agents that are revoked, or began as a clone."""
+"""The archive of signed batches; agents that are revoked, or began as a clone; capture policies."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ def upgrade() -> None:
     )
     op.add_column("agent", sa.Column("revoked_at", sa.BigInteger(), nullable=True))
     op.add_column("agent", sa.Column("cloned_from", sa.String(), nullable=True))
+    op.create_table(
+        "policy_version",
+        sa.Column("org", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("folder", sa.String(), nullable=False),
+        sa.Column("agents", sa.JSON(), nullable=False),
+        sa.Column("content", sa.String(), nullable=False),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("removed", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("org", "name", "version", name=op.f("pk_policy_version")),
+    )
