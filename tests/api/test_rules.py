@@ -96,6 +96,10 @@ def test_a_suppression_is_made_shown_and_removed(rules: TestClient, console: Con
     for wrong in ({"expression": "process.nam = 1"}, {"reason": " "}, {"owner": ""}, {"expires_at": 5}, {"more": 1}):
         assert rules.post("/suppressions", json=wanted | wrong).status_code == 400
     assert rules.post("/suppressions", json={"expression": "time > 1"}).status_code == 400
+    unknown = rules.post("/suppressions", json=wanted | {"rule_id": "r-2"})
+    assert (unknown.status_code, unknown.json()["detail"]) == (400, "there is no rule r-2")
+    for known in ("r-1", "intel:domain"):
+        assert rules.post("/suppressions", json=wanted | {"rule_id": known}).json()["rule_id"] == known
     assert rules.delete(f"/suppressions/{made['id']}").json()["state"] == "removed"
     assert rules.delete(f"/suppressions/{made['id']}").status_code == 409
     assert rules.get(f"/suppressions/{made['id']}").json()["removed_by"] == "ada"

@@ -99,6 +99,7 @@ def test_a_suppression_is_added_and_removed(browser: TestClient, console: Consol
     assert browser.post("/suppressions", data=said | {"reason": ""}).status_code == 400
     assert "did you mean" in browser.post("/suppressions", data=said | {"reason": "x", "expression": "proces = 1"}).text
     assert browser.post("/suppressions", data=said | {"reason": "x", "days": "0"}).status_code == 400
+    assert "here is no rule r-2" in browser.post("/suppressions", data=said | {"reason": "x", "rule": "r-2"}).text
     assert "In force" in browser.post("/suppressions", data=said | {"reason": "known"}).text
     with reading(console.engine) as connection:
         (made,) = listed(connection, ORG)

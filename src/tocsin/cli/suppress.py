@@ -12,10 +12,7 @@ from tocsin.cli.period import milliseconds
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from tocsin.alert.trial import Trial
-    from tocsin.cli.opened import Opened
     from tocsin.state.life.suppressions import Suppression
 
 __all__ = ["app"]
@@ -39,33 +36,17 @@ def add_suppression(  # noqa: PLR0913, PLR0917 -- a command has as many options 
     as_json: JsonOption = False,
 ) -> None:
     """Hide what the filter finds, from now on, for events until then."""
-    from tocsin.alert.silence import checked
-    from tocsin.state.life.suppressions import NewSuppression, add
-
-    server = opened(config, data_dir, who)
-    wanted = NewSuppression(expression, owner, reason, server.now_ms + milliseconds(expires), rule)
-    new = checked(wanted, server.now_ms)
-    with server.state.begin() as connection:
-        if rule:
-            _check_rule(connection, server, rule)
-        made = add(connection, server.org, new, server.who, server.now_ms)
-    typer.echo(msgspec.json.encode(made) if as_json else f"suppression {made.id} is in force {_until(made)}")
-
-
-def _check_rule(connection: sa.Connection, server: Opened, rule_id: str) -> None:
-    """See that there is such a rule: a suppression of one that is misspelt would hide nothing and not say so.
-
-    Raises:
-        NotFound: the org has none.
-    """
+    from tocsin.api.suppressions import add_checked
     from tocsin.detect.life.books import RuleBooks
     from tocsin.detect.life.overview import Rules
-    from tocsin.intel.indicator import Kind
+    from tocsin.state.life.suppressions import NewSuppression
 
-    if rule_id in {f"intel:{kind.value}" for kind in Kind}:
-        return  # what indicators find has no file
-    books = RuleBooks(server.settings.rulesets, server.settings.rules)
-    Rules(books).one(connection, server.org, rule_id, server.now_ms)
+    server = opened(config, data_dir, who)
+    new = NewSuppression(expression, owner, reason, server.now_ms + milliseconds(expires), rule)
+    rules = Rules(RuleBooks(server.settings.rulesets, server.settings.rules))
+    with server.state.begin() as connection:
+        made = add_checked(connection, rules, server.org, new, server.who, server.now_ms)
+    typer.echo(msgspec.json.encode(made) if as_json else f"suppression {made.id} is in force {_until(made)}")
 
 
 @app.command("list")

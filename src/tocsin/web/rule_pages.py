@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from tocsin.alert.silence import checked
 from tocsin.api.auth import Caller
+from tocsin.api.suppressions import add_checked
 from tocsin.detect.life.overview import RuleSeen
 from tocsin.model.errors import BadInput
 from tocsin.model.life import State
 from tocsin.state.engine import reading
 from tocsin.state.life.states import Given, give_state
-from tocsin.state.life.suppressions import NewSuppression, add, listed, remove
+from tocsin.state.life.suppressions import NewSuppression, listed, remove
 from tocsin.web.page import Pages
 
 __all__ = ["rule_routes"]
@@ -97,7 +97,7 @@ class _RulePages:
             raise BadInput(f"a suppression ends after 1 to {_LONGEST_DAYS} days")
         expires_at = now_ms + int(said["days"]) * _DAY_MS
         new = NewSuppression(said["expression"], said["owner"], said["reason"], expires_at, said["rule"])
-        add(connection, caller.org, checked(new, now_ms), caller.name, now_ms)
+        add_checked(connection, self._backend.rules, caller.org, new, caller.name, now_ms)
 
     async def remove(self, request: Request) -> Response:
         return await self._change(request, self._remove(request.path_params["key"]), "/suppressions")
