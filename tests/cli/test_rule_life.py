@@ -14,6 +14,7 @@ import sample_intrusion
 from tocsin.alert.record import record
 from tocsin.cli.app import main
 from tocsin.config import load_settings
+from tocsin.ingest.senders import Enrolment, enroll
 from tocsin.state.engine import open_state
 from tocsin.state.tables import agent, rule_version
 from tocsin.wiring.clock import SystemClock
@@ -199,6 +200,23 @@ def test_a_suppression_is_tried_on_the_alerts_there_are(server: Server) -> None:
     (touched,) = msgspec.convert(one_event["touched"], list[dict[str, object]])
     assert touched["hidden"] == 1
     assert one_event["whole"] == (1 if touched["kept"] == 1 else 0)
+
+
+def test_agents_get_the_tags_of_the_token_they_enrol_with(server: Server) -> None:
+    """Every agent that a token enrols has its tags from the first batch on; what is no tag makes no token."""
+    said = server.run("agent", "token", "--uses", "2", "--tag", "role=web", "--tag", "env=prod", "--json")[1]
+    token = json.loads(said.splitlines()[0])["token"]  # then that this server is for this host only
+    state, now = server.state(), SystemClock().now_ms()
+    with state.begin() as connection:
+        for name in ("web-1", "web-2"):
+            enroll(connection, Enrolment(token, os.urandom(32), name), now)
+    state.dispose()
+    for name in ("web-1", "web-2"):
+        assert server.lines("agent", "tag", name)[0]["tags"] == {"env": "prod", "role": "web"}
+    assert server.run("agent", "token", "--tag", "role") == (
+        2,
+        "tocsin: 'role' is no tag; write name=value, without commas\n",
+    )
 
 
 def test_agents_get_tags_and_rulesets_are_assigned(server: Server) -> None:

@@ -37,23 +37,26 @@ def token(
     data_dir: DataDirOption = None,
     uses: Annotated[int, typer.Option(min=1, help="How many hosts may enrol with it.")] = 1,
     hours: Annotated[int, typer.Option(min=1, help="Hours until it expires.")] = 24,
+    tag: Annotated[list[str] | None, typer.Option(help="name=value, for every agent that enrols with it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a token that lets a host enrol, and print the command to run there."""
+    from tocsin.state.life.tags import parse_tags
     from tocsin.wiring.clock import SystemClock
     from tocsin.wiring.first_start import make_enrolment_token, open_server_state, with_fingerprint
 
+    tags = parse_tags(tag or ())
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()
     engine = open_server_state(settings, now)
-    token = make_enrolment_token(engine, settings.org, uses=uses, hours=hours, now_ms=now)
+    token = make_enrolment_token(engine, settings.org, uses=uses, hours=hours, now_ms=now, tags=tags)
     made = with_fingerprint(token, settings)
     if settings.loopback and not settings.public_url:
         typer.echo(
             f"tocsin: {settings.url} is for this host only; for others start `tocsin up --host 0.0.0.0`", err=True
         )
     if as_json:
-        typer.echo(json.dumps({"token": made, "server": settings.url, "uses": uses, "hours": hours}))
+        typer.echo(json.dumps({"token": made, "server": settings.url, "uses": uses, "hours": hours, "tags": tags}))
     else:
         typer.echo(f"tocsin agent enroll --server {settings.url} --token {made}")
 

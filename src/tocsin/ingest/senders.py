@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tocsin.model.errors import BadSignature, InvalidBatch, NotAllowed
 from tocsin.state.engine import reading
+from tocsin.state.life.tags import tag_agent
 from tocsin.state.tables import agent, enrolment_token
 
 __all__ = ["Enrolment", "Senders", "enroll", "hash_token"]
@@ -41,7 +42,7 @@ def agent_id(org: str, public_key: bytes) -> str:
 
 
 def enroll(connection: sa.Connection, enrolment: Enrolment, now_ms: int) -> tuple[str, str]:
-    """Use up one use of the token and register the key; gives (org, agent id).
+    """Use up one use of the token, register the key, give it the token's tags; gives (org, agent id).
 
     Raises:
         NotAllowed: the token is unknown, expired or used up.
@@ -49,7 +50,7 @@ def enroll(connection: sa.Connection, enrolment: Enrolment, now_ms: int) -> tupl
     """
     if len(enrolment.public_key) != _KEY_BYTES:
         raise InvalidBatch(f"public_key must be {_KEY_BYTES} bytes of Ed25519, not {len(enrolment.public_key)}")
-    org = _use_token(connection, enrolment.token, now_ms)
+    org, tags = _use_token(connection, enrolment.token, now_ms)
     uid = agent_id(org, enrolment.public_key)
     connection.execute(sa.delete(agent).where(agent.c.org == org, agent.c.id == uid))
     connection.execute(
@@ -65,17 +66,22 @@ def enroll(connection: sa.Connection, enrolment: Enrolment, now_ms: int) -> tupl
             health={},
         )
     )
+    if tags:
+        tag_agent(connection, org, uid, tags, (), now_ms)
     return org, uid
 
 
-def _use_token(connection: sa.Connection, token: str, now_ms: int) -> str:
+def _use_token(connection: sa.Connection, token: str, now_ms: int) -> tuple[str, dict[str, str]]:
+    """The token's org and tags."""
     t = enrolment_token
     usable = sa.and_(t.c.token_hash == hash_token(token), t.c.expires_at > now_ms, t.c.uses_left > 0)
-    used = connection.execute(sa.update(t).where(usable).values(uses_left=t.c.uses_left - 1).returning(t.c.org))
-    org = used.scalar_one_or_none()
-    if org is None:
+    used = connection.execute(
+        sa.update(t).where(usable).values(uses_left=t.c.uses_left - 1).returning(t.c.org, t.c.tags)
+    )
+    row = used.first()
+    if row is None:
         raise NotAllowed("the enrolment token is unknown, expired or used up; make a new one with `tocsin agent token`")
-    return str(org)
+    return str(row.org), row.tags or {}
 
 
 class Senders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -62,8 +63,10 @@ def server_key(data_dir: Path) -> Ed25519PrivateKey:
     return key
 
 
-def make_enrolment_token(engine: sa.Engine, org_id: str, *, uses: int, hours: int, now_ms: int) -> str:
-    """A token with which that many hosts may enrol until it expires; only its hash is kept.
+def make_enrolment_token(
+    engine: sa.Engine, org_id: str, *, uses: int, hours: int, now_ms: int, tags: Mapping[str, str] | None = None
+) -> str:
+    """A token with which that many hosts may enrol, and get these tags, until it expires; only its hash is kept.
 
     With the fingerprint of this server's authority behind it, see `with_fingerprint`, a host needs nothing else.
     """
@@ -74,6 +77,7 @@ def make_enrolment_token(engine: sa.Engine, org_id: str, *, uses: int, hours: in
         "created_at": now_ms,
         "expires_at": now_ms + hours * _HOUR_MS,
         "uses_left": uses,
+        "tags": dict(tags or {}),
     }
     with engine.begin() as connection:
         connection.execute(sa.insert(enrolment_token).values(row))

@@ -33,6 +33,7 @@ enrolment_token = sa.Table(
     number("created_at"),
     number("expires_at"),
     number("uses_left"),
+    sa.Column("tags", sa.JSON, nullable=True),  # that every agent gets which enrols with it
 )
 
 # One row per batch that the log holds: what makes a repeated batch harmless and a missing one visible.

@@ -30,6 +30,7 @@ def upgrade() -> None:
     )
     op.add_column("agent", sa.Column("revoked_at", sa.BigInteger(), nullable=True))
     op.add_column("agent", sa.Column("cloned_from", sa.String(), nullable=True))
+    op.add_column("enrolment_token", sa.Column("tags", sa.JSON(), nullable=True))
     op.create_table(
         "policy_version",
         sa.Column("org", sa.String(), nullable=False),
