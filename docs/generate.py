@@ -22,7 +22,7 @@ _DATA_DIR = "`/var/lib/tocsin` as root, else `~/.local/share/tocsin`"
 def schema_page() -> str:
     """Every class and attribute of the event schema."""
     parts = [
-        f"# Event schema\n\nOCSF {OCSF_VERSION}, as declared in `src/tocsin/model/schema.py`; this page is made from",
+        f"# Event schema\n\nOCSF {OCSF_VERSION}, as declared in `src/tocsin/model/schema/`; this page is made from",
         "it by `docs/generate.py`. In rules and search an attribute is its dotted path.",
         "\n## Every class\n",
         _table(BASE),

@@ -1,0 +1,153 @@
+"""Classes of what happens on a machine: files, memory, processes, jobs, scripts."""
+
+from __future__ import annotations
+
+from tocsin.model.schema.attribute import integer, json, text
+from tocsin.model.schema.event_class import EventClass
+from tocsin.model.schema.shared import ACTOR, SIGNED, file, image, process
+
+__all__ = ["SYSTEM"]
+
+SYSTEM = (
+    EventClass(0, "base_event", "Base Event", 0, "Uncategorized", {0: "Unknown", 99: "Other"}, ACTOR),
+    EventClass(
+        1001,
+        "file_activity",
+        "File System Activity",
+        1,
+        "System Activity",
+        {
+            0: "Unknown",
+            1: "Create",
+            2: "Read",
+            3: "Update",
+            4: "Delete",
+            5: "Rename",
+            6: "Set Attributes",
+            7: "Set Security",
+            8: "Get Attributes",
+            9: "Get Security",
+            12: "Mount",
+            13: "Unmount",
+            14: "Open",
+            99: "Other",
+        },
+        (
+            *file("file", "the file"),
+            json("file.hashes", "hashes of the file: [{algorithm, algorithm_id, value}]"),
+            text("unmapped.windows.hashes", "the hashes as Sysmon writes them: SHA256=...,IMPHASH=..."),
+            text("file.parent_folder", "directory of the file"),
+            text("file.uid", "device and inode"),
+            *file("file_result", "the file after a rename or link"),
+            integer("create_mask", "mode that was asked for, as a number"),
+            *ACTOR,
+        ),
+    ),
+    EventClass(
+        1002,
+        "kernel_extension_activity",
+        "Kernel Extension Activity",
+        1,
+        "System Activity",
+        {0: "Unknown", 1: "Load", 2: "Unload", 99: "Other"},
+        (*file("driver.file", "the kernel module"), *image("driver.file", "the kernel module"), *SIGNED, *ACTOR),
+    ),
+    EventClass(
+        1004,
+        "memory_activity",
+        "Memory Activity",
+        1,
+        "System Activity",
+        {0: "Unknown", 1: "Allocate Page", 2: "Modify Page", 3: "Delete Page", 7: "Read", 8: "Write", 99: "Other"},
+        (
+            text("process.uid", "identity of the process whose memory it is"),
+            integer("process.pid", "process id of the process whose memory it is"),
+            text("process.name", "command name of the process whose memory it is"),
+            *ACTOR,
+        ),
+    ),
+    EventClass(
+        1005,
+        "module_activity",
+        "Module Activity",
+        1,
+        "System Activity",
+        {0: "Unknown", 1: "Load", 2: "Unload", 3: "Invoke", 99: "Other"},
+        (
+            *file("module.file", "the library"),
+            *image("module.file", "the library"),
+            integer("module.load_type_id", "OCSF load type: 1 standard"),
+            *SIGNED,
+            *ACTOR,
+        ),
+    ),
+    EventClass(
+        1006,
+        "scheduled_job_activity",
+        "Scheduled Job Activity",
+        1,
+        "System Activity",
+        {0: "Unknown", 1: "Create", 2: "Update", 3: "Delete", 4: "Enable", 5: "Disable", 6: "Start", 99: "Other"},
+        (
+            text("job.name", "name of the job"),
+            text("job.cmd_line", "what the job runs"),
+            *file("job.file", "the file that declares the job"),
+            *ACTOR,
+        ),
+    ),
+    EventClass(
+        1007,
+        "process_activity",
+        "Process Activity",
+        1,
+        "System Activity",
+        {0: "Unknown", 1: "Launch", 2: "Terminate", 3: "Open", 4: "Inject", 5: "Set User ID", 99: "Other"},
+        (
+            *process("process", "the process"),
+            *image("process.file", "the executable of the process"),
+            integer("exit_code", "exit code, or the system call's return value"),
+            integer("requested_permissions", "Windows access mask that was asked for, as a number"),
+            integer("injection_type_id", "OCSF injection type: 1 remote thread"),
+            text("unmapped.windows.granted_access", "the access mask as Sysmon writes it: 0x1010"),
+            text("unmapped.windows.call_trace", "stack of the call that opened the process"),
+            *ACTOR,
+        ),
+    ),
+    EventClass(
+        1008,
+        "event_log_actvity",  # so spelled in OCSF 1.8.0
+        "Event Log Activity",
+        1,
+        "System Activity",
+        {
+            0: "Unknown",
+            1: "Clear",
+            2: "Delete",
+            3: "Export",
+            4: "Archive",
+            5: "Rotate",
+            6: "Start",
+            7: "Stop",
+            8: "Restart",
+            9: "Enable",
+            10: "Disable",
+            99: "Other",
+        },
+        (text("log_name", "the log that it was done to"), *ACTOR),
+    ),
+    EventClass(
+        1009,
+        "script_activity",
+        "Script Activity",
+        1,
+        "System Activity",
+        {0: "Unknown", 1: "Execute", 99: "Other"},
+        (
+            text("script.script_content.value", "text of the script or command"),
+            integer("script.type_id", "OCSF script type: 2 PowerShell, 6 Unix shell"),
+            text("script.uid", "id of the script block"),
+            *file("script.file", "the file that the script is from"),
+            *ACTOR,
+        ),
+    ),
+)
