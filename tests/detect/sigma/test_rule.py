@@ -150,6 +150,20 @@ def test_what_the_file_says_about_the_rule_is_kept() -> None:
     assert (rule.path, rule.line, dict(rule.lines)) == ("test.yml", 1, {"s": 9, "condition": 10})
 
 
+def test_all_that_is_wrong_under_tocsin_is_said_at_once() -> None:
+    """Every key and value that means nothing is named, in words, so that one round of mending is enough."""
+    said = "{titel: a, window: soon, tags: {include: web}, threshold: 0, noise_budget: many, group_by: [a], ruleset: b}"
+    with pytest.raises(InvalidRule) as refused:
+        _rule(f"{_PROCESS}tocsin: {said}\ndetection:\n  s: {{a: b}}\n  condition: s\n")
+    assert refused.value.reason == (
+        "tocsin: titel is no key of it (did you mean title?); "
+        "window 'soon' must be a number and s, m, h or d, e.g. 4h; "
+        "tags.include must be a list, not text; "
+        "threshold 0 must be at least 1; "
+        "noise_budget 'many' must be alerts a day, e.g. 20/d"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [

@@ -88,9 +88,6 @@ def joined(
     for each in declared:
         try:
             with read_with(each.document):
-                # What it says about its life and window is looked at here, where it can still be refused.
-                each.additions.life()
-                each.additions.window_ms(0)
                 nodes[document_id(each.document)] = _Node(each, {names.id_of(ref): ref for ref in each.references})
         except InvalidRule as error:
             refused.append(error)
