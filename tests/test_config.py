@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.config import EVERY_ADDRESS, load_settings
+from tocsin.config import EVERY_ADDRESS, load_settings, strange_variables
 from tocsin.model.errors import InvalidSetting
 
 
@@ -32,6 +32,18 @@ def test_a_variable_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) ->
     """A list in a variable is JSON; whoever writes it otherwise reads which variable and how."""
     monkeypatch.setenv("TOCSIN_RULES", "/etc/rules")
     with pytest.raises(InvalidSetting, match="TOCSIN_RULES: not JSON"):
+        load_settings()
+
+
+def test_a_misspelt_variable_is_refused_and_another_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is nearly a setting is a mistake; what is none, as the token of a script, keeps nothing from working."""
+    monkeypatch.setenv("TOCSIN_TOKEN", "x")
+    monkeypatch.setenv("TOCSIN_FEED_TOKEN", "x")
+    load_settings()
+    assert "TOCSIN_TOKEN" in strange_variables(["TOCSIN_TOKEN", "TOCSIN_FEED_TOKEN", "TOCSIN_HOST", "HOME"])
+    assert strange_variables(["TOCSIN_FEED_TOKEN", "tocsin_host", "HOME"]) == []
+    monkeypatch.setenv("TOCSIN_RULE", "[]")
+    with pytest.raises(InvalidSetting, match="TOCSIN_RULE is not a setting; did you mean TOCSIN_RULES"):
         load_settings()
 
 

@@ -8,6 +8,7 @@ import difflib
 import os
 import socket
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,9 +24,15 @@ from pydantic_settings import (
 
 from tocsin.model.errors import InvalidSetting
 
-__all__ = ["EVERY_ADDRESS", "Settings", "default_data_dir", "load_settings"]
+__all__ = ["EVERY_ADDRESS", "Settings", "default_data_dir", "load_settings", "strange_variables"]
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 -- compared, not bound
+_PREFIX = "TOCSIN_"
+_NEAR = 0.8  # of difflib's ratio: one or two letters
+# What is read elsewhere: by the commands about feeds, and by processes from their supervisor.
+_NO_SETTINGS = frozenset(
+    {"TOCSIN_FEED_PASSWORD", "TOCSIN_FEED_TOKEN", "TOCSIN_INSTANCE", "TOCSIN_QUIET", "TOCSIN_SUPERVISOR"}
+)
 _SECRET_PREFIX = "whsec_"  # noqa: S105 -- what every secret of Standard Webhooks starts with
 
 
@@ -39,7 +46,7 @@ def default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Every setting of the server; docs/configuration.md is made from this declaration."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
 
     data_dir: Path = Field(
         default_factory=default_data_dir, description="Folder of everything that is kept: log, lake, state, keys."
@@ -134,6 +141,7 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
     Raises:
         InvalidSetting: names the file or variable, the setting, and what is wrong.
     """
+    _refuse_misspelt(os.environ)
     source = path or Path("tocsin.toml")
     if path is not None and not path.exists():
         raise InvalidSetting(f"{path}: no such file")
@@ -149,6 +157,20 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
         raise InvalidSetting(_unreadable_variable(error)) from error
     except ValidationError as error:
         raise InvalidSetting(_sentence(error.errors()[0], source)) from error
+
+
+def strange_variables(environment: Iterable[str]) -> list[str]:
+    """Names of variables that look like settings and are none, nor anything else that Tocsin reads."""
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | _NO_SETTINGS
+    return sorted(name for name in environment if name.upper().startswith(_PREFIX) and name.upper() not in known)
+
+
+def _refuse_misspelt(environment: Iterable[str]) -> None:
+    """Programs around Tocsin may name variables of their own after it, but hardly nearly like a setting."""
+    for name in strange_variables(environment):
+        near = difflib.get_close_matches(name.upper().removeprefix(_PREFIX).lower(), Settings.model_fields, 1, _NEAR)
+        if near:
+            raise InvalidSetting(f"{name} is not a setting; did you mean {_PREFIX}{near[0].upper()}?")
 
 
 def _sentence(error: ErrorDetails, source: Path) -> str:

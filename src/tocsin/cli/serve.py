@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
-from tocsin.config import load_settings
+from tocsin.config import load_settings, strange_variables
 from tocsin.model.errors import BadInput
 
 __all__ = ["add_to"]
@@ -41,6 +41,8 @@ def up(
 
     configure_log()
     settings = load_settings(config, data_dir=data_dir, host=host, port=port, webhook_url=webhook_url)
+    for name in strange_variables(os.environ):
+        typer.echo(f"tocsin: the variable {name} is no setting and is not used", err=True)
     started = Up(settings, config, with_agent=agent)
     code = started.run(lambda greeting: _greet(greeting, as_json=as_json))
     if code:

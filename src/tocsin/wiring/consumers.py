@@ -38,6 +38,7 @@ def run(settings: Settings, roles: set[str], stop: threading.Event) -> bool:
         parts += intel_parts(settings, engine, log, clock)
     spare_the_collector()
     signal.signal(signal.SIGHUP, lambda _number, _frame: _renew(parts))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # the supervisor starts processes with it blocked
     for part in parts:
         part.start(stop)
     stop.wait()

@@ -37,8 +37,8 @@ class Child:
     backoff_s: float = field(default=0.25)
 
     def start(self, now: float) -> None:
-        """Start it; Ctrl-C in its terminal does not reach it, as the supervisor is who stops it."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        """Start it with SIGINT and SIGHUP blocked: the supervisor stops it, and only who can renew itself unblocks."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         error = self.error_file.open("ab") if self.error_file else None
         inherited = os.environ if self.environment is None else self.environment
         environment = {**inherited, SUPERVISOR: str(os.getpid())}
@@ -87,10 +87,12 @@ class Supervisor:
         """Start all, restart what ends, return after SIGTERM or SIGINT when all have ended.
 
         Until the server has answered, a child that says that it cannot run ends all; then its exit code is the answer,
-        else 0.
+        else 0. SIGHUP is passed on, so that detectors look at their rules; from a terminal that has gone it is the end.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        with_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()  # nohup ignores it
+        signal.signal(signal.SIGHUP, self._hang_up if with_terminal else self._renew)
         for child in self._children:
             child.start(time.monotonic())
         while not self._stopping:
@@ -101,6 +103,14 @@ class Supervisor:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        (self._renew if _has_terminal() else self._stop)(number, frame)
+
+    def _renew(self, _number: int, _frame: object) -> None:
+        for child in self._children:
+            if child.process is not None:
+                child.process.send_signal(signal.SIGHUP)
 
     def _tend(self, now: float) -> None:
         for child in self._children:
@@ -124,3 +134,11 @@ class Supervisor:
                 _log.error("process does not stop, killing it", name=child.name)
                 child.process.kill()
                 child.process.wait()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
