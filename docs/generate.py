@@ -48,8 +48,8 @@ def configuration_page() -> str:
     parts = [
         "# Configuration of the server\n",
         "Read from `tocsin.toml` in the current folder (or `--config FILE`) and from `TOCSIN_*` variables; a command's",
-        "own options win over variables, variables over the file. Unknown keys are errors, and so are variables",
-        "that are nearly called like a setting; `tocsin up` names any other `TOCSIN_*` variable that it does not use.\n",
+        "own options win over variables, variables over the file. Unknown keys are errors, and so are variables that",
+        "are nearly called like a setting; `tocsin up` names any other `TOCSIN_*` variable that it does not use.\n",
         "| Setting | Variable | Default | Meaning |",
         "|---|---|---|---|",
     ]
