@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from tocsin.state.tables import agent, ledger
 
-__all__ = ["DROPPED", "INTENTIONAL", "Coverage", "coverage"]
+__all__ = ["DROPPED", "INTENTIONAL", "Coverage", "coverage", "hour_of"]
 
-_HOUR_MS = 3_600_000
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_BACKLOG_DAYS = 30  # an agent's clock is believed so far back, and an hour ahead
 
 # What an agent left out because it was told to; everything else that was not kept is loss.
 INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded", "own"})
@@ -46,27 +47,50 @@ class Coverage(msgspec.Struct):
         return not self.missing_batches and not self.broken_links
 
 
-def coverage(connection: sa.Connection, org: str, since: int, until: int) -> list[Coverage]:
-    """Coverage of every agent and hour between two times (ms), in order of agent and hour."""
+def hour_of(received_at: int, created_at: int) -> int:
+    """The start of the hour that a batch belongs to: when it was sealed, as what waited for hours says when that was.
+
+    A clock that cannot be right is not believed; then the hour of receipt counts.
+    """
+    believed = received_at - _BACKLOG_DAYS * _DAY_MS <= created_at <= received_at + _HOUR_MS
+    at = created_at if believed else received_at
+    return at - at % _HOUR_MS
+
+
+def coverage(connection: sa.Connection, org: str, since: int, until: int, of_agent: str = "") -> list[Coverage]:
+    """Coverage of every agent and hour by what was received between two times (ms), in order of agent and hour."""
     query = (
         sa.select(ledger, agent.c.hostname)
         .join(agent, sa.and_(agent.c.org == ledger.c.org, agent.c.id == ledger.c.agent), isouter=True)
         .where(ledger.c.org == org, ledger.c.received_at >= since, ledger.c.received_at < until)
         .order_by(ledger.c.agent, ledger.c.epoch, ledger.c.sequence)
     )
+    if of_agent:
+        query = query.where(ledger.c.agent == of_agent)
     hours: dict[tuple[str, int], Coverage] = {}
-    for row, before in _with_predecessor(connection.execute(query)):
-        hour = row.received_at - row.received_at % _HOUR_MS
+    for row, before in _with_predecessor(connection, connection.execute(query)):
+        hour = hour_of(row.received_at, row.created_at)
         fresh = Coverage(row.agent, row.hostname or row.agent, hour, not_kept={})
         _add(hours.setdefault((row.agent, hour), fresh), row, before)
     return [hours[key] for key in sorted(hours)]
 
 
-def _with_predecessor(rows: Iterable[sa.Row[Any]]) -> Iterator[tuple[sa.Row[Any], sa.Row[Any] | None]]:
+def _with_predecessor(
+    connection: sa.Connection, rows: Iterable[sa.Row[Any]]
+) -> Iterator[tuple[sa.Row[Any], sa.Row[Any] | None]]:
     before = None
     for row in rows:
-        yield row, before if before is not None and before.agent == row.agent else None
+        if before is None or before.agent != row.agent:
+            before = _last_before(connection, row)
+        yield row, before
         before = row
+
+
+def _last_before(connection: sa.Connection, row: sa.Row[Any]) -> sa.Row[Any] | None:
+    """The batch of the same sender before this one, which was received before the time that is looked at."""
+    earlier = sa.or_(ledger.c.epoch < row.epoch, sa.and_(ledger.c.epoch == row.epoch, ledger.c.sequence < row.sequence))
+    query = sa.select(ledger).where(ledger.c.org == row.org, ledger.c.agent == row.agent, earlier)
+    return connection.execute(query.order_by(ledger.c.epoch.desc(), ledger.c.sequence.desc()).limit(1)).first()
 
 
 def _add(hour: Coverage, row: sa.Row[Any], before: sa.Row[Any] | None) -> None:

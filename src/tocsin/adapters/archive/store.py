@@ -42,6 +42,8 @@ class ArchivedFile(msgspec.Struct, frozen=True):
     org: str
     day: int  # of receipt, counted from 1970
     name: str  # SHA-256 of its content
+    first_at: int  # ms, receipt of its first batch
+    last_at: int
     batches: int
     size_bytes: int
 
@@ -62,14 +64,10 @@ class Archive:
         for entry in entries:
             by_day[entry.org, entry.received_at // _DAY_MS].append(entry)
         with storage_failures():
-            return [
-                self._write(org, day, [frame(entry, tocsin.__version__) for entry in of_day])
-                for (org, day), of_day in by_day.items()
-            ]
+            return [self._write(_describe(org, day, of_day), _frames(of_day)) for (org, day), of_day in by_day.items()]
 
-    def _write(self, org: str, day: int, frames: Sequence[bytes]) -> ArchivedFile:
-        content = b"".join(frames)
-        file = ArchivedFile(org, day, hashlib.sha256(content).hexdigest(), len(frames), len(content))
+    def _write(self, described: ArchivedFile, content: bytes) -> ArchivedFile:
+        file = msgspec.structs.replace(described, name=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
         path = self.path(file)
         new_folders = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,9 +130,7 @@ class Archive:
         if not intact:
             return 0
         with storage_failures():
-            merged = msgspec.structs.replace(
-                self._write(files[0].org, files[0].day, contents), batches=sum(file.batches for file in files)
-            )
+            merged = self._write(_together(files), b"".join(contents))
         with engine.begin() as connection:
             self._forget(connection, files)
             self.enter(connection, [merged])
@@ -171,14 +167,32 @@ class Archive:
 def list_files(
     engine: sa.Engine, org: str | None = None, since_ms: int = 0, until_ms: int = 2**62
 ) -> list[ArchivedFile]:
-    """The files that count, of one org or of all, with the days that touch the period; oldest first."""
+    """The files that count, of one org or of all, that hold something of the period; oldest first."""
     query = sa.select(*(archive_file.c[name] for name in ArchivedFile.__struct_fields__))
-    query = query.where(archive_file.c.day >= since_ms // _DAY_MS, archive_file.c.day <= until_ms // _DAY_MS)
+    query = query.where(archive_file.c.last_at >= since_ms, archive_file.c.first_at < until_ms)
     if org is not None:
         query = query.where(archive_file.c.org == org)
     with reading(engine) as connection:
-        rows = connection.execute(query.order_by(archive_file.c.org, archive_file.c.day, archive_file.c.name))
+        rows = connection.execute(query.order_by(archive_file.c.org, archive_file.c.first_at, archive_file.c.name))
         return [ArchivedFile(**row) for row in rows.mappings()]
+
+
+def _describe(org: str, day: int, entries: Sequence[LogEntry]) -> ArchivedFile:
+    times = [entry.received_at for entry in entries]
+    return ArchivedFile(org, day, "", min(times), max(times), len(entries), 0)
+
+
+def _frames(entries: Iterable[LogEntry]) -> bytes:
+    return b"".join(frame(entry, tocsin.__version__) for entry in entries)
+
+
+def _together(files: Sequence[ArchivedFile]) -> ArchivedFile:
+    return msgspec.structs.replace(
+        files[0],
+        first_at=min(file.first_at for file in files),
+        last_at=max(file.last_at for file in files),
+        batches=sum(file.batches for file in files),
+    )
 
 
 def _groups(files: Sequence[ArchivedFile]) -> Iterator[list[ArchivedFile]]:

@@ -18,6 +18,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io import OutputStream
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
+from tocsin.columnar.grams import grams_in, metadata_of
 from tocsin.columnar.nested import plain
 from tocsin.model.errors import OutOfSpace, TryLater, Unreachable
 
@@ -123,9 +124,11 @@ def write_parquet(rows: pa.Table, path: Path) -> str:
             write_statistics=list(_STATISTICS),
             store_schema=False,
         ) as writer:
-            for start in range(0, len(rows), ROW_GROUP_ROWS):
+            groups = [rows.slice(start, ROW_GROUP_ROWS) for start in range(0, len(rows), ROW_GROUP_ROWS)]
+            for group in groups:
                 # Decoded here, since a row group would hold the whole dictionary, used or not (2 times the size).
-                writer.write_table(rows.slice(start, ROW_GROUP_ROWS).cast(schema))
+                writer.write_table(group.cast(schema))
+            writer.add_key_value_metadata(metadata_of([grams_in(group) for group in groups]))
         _sync_and_close(file)
     for folder in [path.parent, *(folder.parent for folder in new_folders)]:
         sync_folder(folder)

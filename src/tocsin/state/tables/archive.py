@@ -14,6 +14,8 @@ archive_file = sa.Table(
     key("org"),
     key("name"),  # SHA-256 of the file's content
     number("day"),  # of receipt, counted from 1970
+    number("first_at"),  # receipt of its first batch
+    number("last_at"),
     number("batches"),
     number("size_bytes"),
     sa.Index(None, "day"),

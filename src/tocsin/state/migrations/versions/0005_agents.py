@@ -17,6 +17,8 @@ def upgrade() -> None:
         sa.Column("org", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("day", sa.BigInteger(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.Column("batches", sa.BigInteger(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("org", "name", name=op.f("pk_archive_file")),
