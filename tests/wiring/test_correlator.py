@@ -15,7 +15,8 @@ from tocsin.adapters.state_sink import StateSink
 from tocsin.config import load_settings
 from tocsin.model.errors import Fenced
 from tocsin.model.event import Event
-from tocsin.state.tables import alert, alert_event, org, window_match, window_told
+from tocsin.state.life.hits import HOUR_MS
+from tocsin.state.tables import alert, alert_event, org, rule_hit, window_match, window_told
 from tocsin.stream import Runner
 from tocsin.wiring.correlator import Correlator
 from tocsin.wiring.detector import Judged, judged
@@ -162,6 +163,15 @@ def test_a_burst_and_a_login_are_one_alert_with_all_events(watched: Watched) -> 
         "failed 3",
         "login",
     }
+
+
+def test_rules_that_are_only_there_for_correlations_are_counted(watched: Watched) -> None:
+    """What members match is no alert, but a hit of theirs, by the hour; so is what an inner correlation finds."""
+    watched.happen("failed 1", "failed 2", "failed 3", "login", "else")
+    watched.turn()
+    found = {row.rule_id[-1]: (row.matches, row.alerts, row.hour) for row in watched.house.rows(rule_hit)}
+    hour = NOW - NOW % HOUR_MS
+    assert found == {"1": (3, 0, hour), "2": (1, 0, hour), "3": (3, 0, hour), "4": (4, 1, hour)}
 
 
 def test_hosts_in_different_partitions_of_the_log_count_together(watched: Watched) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,8 @@ from tocsin.detect.window.version import versions
 from tocsin.model.correlation import Correlation
 from tocsin.model.life import State
 from tocsin.model.rule import Rule
+from tocsin.state.life.hits import HOUR_MS, Hits
+from tocsin.wiring.verdict import count
 
 __all__ = ["Correlating", "Noted", "Noting", "correlating"]
 
@@ -52,9 +55,12 @@ class Noted:
     seen: list[Seen]
     progress: Mapping[tuple[str, str], int]
     versions: store.Versions
+    hits: Mapping[tuple[str, str, int], Hits]  # by org, rule and hour, of rules that raise no alerts of their own
 
     def keep(self, connection: sa.Connection, now_ms: int) -> None:
         """Write it, in the transaction that moves the detector's position."""
+        if self.hits:
+            count(connection, self.hits)
         if self.versions:
             store.keep(connection, self.seen, self.progress, self.versions, now_ms)
             sa.event.listen(connection, "commit", lambda _connection: metrics.CORRELATED.inc(len(self.seen)), once=True)
@@ -66,6 +72,7 @@ class Noting:
 
     correlating: Correlating
     _frames: dict[int, tuple[Frame, list[tuple[Rule, list[int]]]]] = field(default_factory=dict)
+    _hits: Counter[tuple[str, str, int]] = field(default_factory=Counter)
 
     def __call__(self, rule: Rule, frame: Frame, rows: list[int]) -> list[int]:
         """Of the rows that the rule matches, those where it applies and is more than part of a correlation."""
@@ -73,19 +80,26 @@ class Noting:
         applying = placement(rule, frame, rows)
         if applying and self.correlating.members.look_at(rule):
             self._frames.setdefault(id(frame), (frame, []))[1].append((rule, applying))
-        silent = self.correlating.silent.get(rule.id, set())
-        if not applying or not silent or len(silent) == len(placement.orgs):
-            return [] if silent else applying
-        orgs = frame.table["metadata.tenant_uid"].take(applying).to_pylist()
-        return [row for row, org in zip(applying, orgs, strict=True) if org not in silent]
+        silent = self.correlating.silent.get(rule.id)
+        return self._told(rule, silent, frame, applying) if silent and applying else applying
+
+    def _told(self, rule: Rule, silent: set[str], frame: Frame, rows: list[int]) -> list[int]:
+        """The rows of orgs in which the rule raises alerts; those of the others are only counted."""
+        found = frame.table.select(["metadata.tenant_uid", "time"]).take(rows)
+        orgs, times = (found[name].to_pylist() for name in found.column_names)
+        self._hits.update(
+            (org, rule.id, time - time % HOUR_MS) for org, time in zip(orgs, times, strict=True) if org in silent
+        )
+        return [row for row, org in zip(rows, orgs, strict=True) if org not in silent]
 
     def noted(self, frames: Mapping[int, Frame]) -> Noted:
         """What was noted of these frames."""
+        hits = {place: Hits(matches=number) for place, number in self._hits.items()}
         if not self.correlating.members:
-            return Noted([], {}, {})
+            return Noted([], {}, {}, hits)
         seen = [
             each
             for frame, matched in self._frames.values()
             for each in matches_of(self.correlating.members, frame, matched)
         ]
-        return Noted(seen, progress(frames.values()), self.correlating.versions)
+        return Noted(seen, progress(frames.values()), self.correlating.versions, hits)

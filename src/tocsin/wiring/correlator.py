@@ -7,6 +7,7 @@ with its alerts and its position, so that a correlator that starts again is wher
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -24,12 +25,13 @@ from tocsin.model.correlation import Correlation
 from tocsin.model.rule import Rule
 from tocsin.ports import Clock, LakePosition
 from tocsin.state.engine import reading
+from tocsin.state.life.hits import HOUR_MS, Hits
 from tocsin.state.position import claim, commit_position, read_offsets
 from tocsin.wiring.correlating import correlating
 from tocsin.wiring.names import CORRELATOR
 from tocsin.wiring.part import Part
 from tocsin.wiring.rules import LiveRules, RuleSet
-from tocsin.wiring.verdict import keep, silenced_alone
+from tocsin.wiring.verdict import count, keep, silenced_alone
 
 __all__ = ["Correlator", "correlator_part"]
 
@@ -150,11 +152,13 @@ class Correlator:
         self._measure()
 
     def _write(self, steps: list[Step], horizons: dict[tuple[str, str], int], number: int, now: int) -> None:
-        firings = [firing for step in steps for firing in step.firings if not self._is_silent(firing)]
+        every = [firing for step in steps for firing in step.firings]
+        firings = [firing for firing in every if not self._is_silent(firing)]
         found = silenced_alone(self._rules, list(findings(firings, self._events(firings), self._known)))
         versions = self._correlating.versions
         with self._engine.begin() as connection:
             keep(connection, self._rules, found, now)
+            count(connection, _hits(firing for firing in every if self._is_silent(firing)))
             for step in steps:
                 if step.chained:
                     store.add_chained(connection, step.chained, versions)
@@ -197,3 +201,13 @@ class Correlator:
             metrics.CORRELATE_EVICTED.labels(evicted.limit).inc(evicted.matches)
         for limit in {each.limit for step in steps for each in step.evicted}:
             _log.warning("correlations forget matches before their time", limit=limit)
+
+
+def _hits(firings: Iterable[Firing]) -> dict[tuple[str, str, int], Hits]:
+    """What correlations found that raise no alerts of their own."""
+    found = Counter(
+        (firing.org, firing.correlation.id, match.time - match.time % HOUR_MS)
+        for firing in firings
+        for match in firing.matches
+    )
+    return {place: Hits(matches=number) for place, number in found.items()}

@@ -22,7 +22,7 @@ from tocsin.state.life.hits import HOUR_MS, Hits, add_hits
 from tocsin.state.life.suppressions import note_hidden
 from tocsin.wiring.rules import RuleSet
 
-__all__ = ["keep", "silenced", "silenced_alone"]
+__all__ = ["count", "keep", "silenced", "silenced_alone"]
 
 
 def silenced(rules: RuleSet, findings: Sequence[Finding], frames: Mapping[int, Frame]) -> list[Finding]:
@@ -77,10 +77,13 @@ def keep(connection: sa.Connection, rules: RuleSet, findings: Sequence[Finding],
     allowed = within(connection, findings, rules.budget, now_ms)
     recorded = record(connection, allowed, now_ms)
     charge(connection, (first for first in recorded.opened if rules.budget(first.org, first.rule_id) is not None))
-    counted = _tally(allowed, recorded.opened)
-    add_hits(connection, counted)
+    count(connection, _tally(allowed, recorded.opened))
     note_hidden(connection, _hidden(allowed), now_ms)
-    # A transaction that is rolled back has counted nothing.
+
+
+def count(connection: sa.Connection, counted: Mapping[tuple[str, str, int], Hits]) -> None:
+    """Add hits of rules, by org, rule and hour, in the caller's transaction; one that is rolled back counts nothing."""
+    add_hits(connection, counted)
     sa.event.listen(connection, "commit", lambda _connection: _measure(counted), once=True)
 
 
