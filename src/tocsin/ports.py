@@ -174,6 +174,10 @@ class Piece(Protocol):
         """The same of some rows, by their ascending numbers."""
         ...
 
+    def grams(self) -> Sequence[bytes]:
+        """What `columnar.grams` says of the rows, one part after the other; an empty one says nothing."""
+        ...
+
 
 class Notifier(Protocol):
     """Sends one notification; called at least once per notification, the key is the same at every try."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tocsin.columnar.flat import column_at
+from tocsin.columnar.grams import sets_of
 from tocsin.model.errors import Unreachable
 
 __all__ = ["FilePiece", "HotPiece", "file_pieces", "hot_piece"]
@@ -52,10 +54,15 @@ class FilePiece:
         within = numbers - edges[group_of] + starts[np.searchsorted(wanted, group_of)]
         return _read(self.path, tuple(self.groups[g] for g in wanted), paths).take(pa.array(within))
 
+    def grams(self) -> Sequence[bytes]:
+        """What the file's footer says of its texts; nothing, if it was written without."""
+        sets = _footer(self.path).sets
+        return [sets[group] for group in self.groups] if sets else [b""]
+
     @cached_property
     def _edges(self) -> Any:  # noqa: ANN401 - an array of numbers
-        metadata = _open(self.path).metadata
-        return np.cumsum([0, *(metadata.row_group(group).num_rows for group in self.groups)])
+        sizes = _footer(self.path).sizes
+        return np.cumsum([0, *(sizes[group] for group in self.groups)])
 
 
 @dataclass(frozen=True)
@@ -78,15 +85,18 @@ class HotPiece:
         del paths
         return self.table.take(pa.array(rows, pa.int64()))
 
+    def grams(self) -> Sequence[bytes]:
+        """Nothing is known of rows that are to be written."""
+        return [b""]
+
 
 def file_pieces(class_uid: int, path: str, since: int, until: int) -> Iterator[FilePiece]:
     """A file's row groups that can hold that span of time, a few at a time."""
-    metadata = _open(path).metadata
-    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    starts = np.cumsum([0, *sizes]).tolist()
-    fitting = [group for group in range(len(sizes)) if _touches(metadata.row_group(group), since, until)]
+    footer = _footer(path)
+    starts = np.cumsum([0, *footer.sizes]).tolist()
+    fitting = [group for group, (first, last) in enumerate(footer.times) if first < until and last >= since]
     for groups in _runs(fitting):
-        yield FilePiece(class_uid, path, groups, starts[groups[0]], sum(sizes[group] for group in groups))
+        yield FilePiece(class_uid, path, groups, starts[groups[0]], sum(footer.sizes[group] for group in groups))
 
 
 def hot_piece(class_uid: int, rows: pa.Table, org: str) -> HotPiece:
@@ -109,14 +119,6 @@ def _runs(groups: Sequence[int]) -> Iterator[tuple[int, ...]]:
         yield tuple(run)
 
 
-def _touches(group: Any, since: int, until: int) -> bool:  # noqa: ANN401 - pyarrow has no types
-    for at in range(group.num_columns):
-        column = group.column(at)
-        if column.path_in_schema == "time" and column.is_stats_set:
-            return bool(column.statistics.min < until and column.statistics.max >= since)
-    return True
-
-
 def _read(path: str, groups: Sequence[int], paths: Collection[str]) -> pa.Table:
     try:
         file = _open(path)
@@ -128,3 +130,26 @@ def _read(path: str, groups: Sequence[int], paths: Collection[str]) -> pa.Table:
 @lru_cache(maxsize=8)
 def _open(path: str) -> pq.ParquetFile:
     return pq.ParquetFile(path)
+
+
+class _Footer(NamedTuple):
+    """What a file's footer says of its row groups."""
+
+    sizes: list[int]
+    times: list[tuple[int, int]]  # ms: the first, the last
+    sets: list[bytes]  # of `columnar.grams`; none, if it was written without
+
+
+@lru_cache(maxsize=1024)
+def _footer(path: str) -> _Footer:
+    metadata = _open(path).metadata
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    return _Footer([group.num_rows for group in groups], [*map(_times, groups)], sets_of(metadata.metadata))
+
+
+def _times(group: Any) -> tuple[int, int]:  # noqa: ANN401 - pyarrow has no types
+    for at in range(group.num_columns):
+        column = group.column(at)
+        if column.path_in_schema == "time" and column.is_stats_set:
+            return column.statistics.min, column.statistics.max
+    return 0, sys.maxsize

@@ -51,7 +51,7 @@ _PRESENT: Final = np.array([1 << 24], np.uint32) * _MULTIPLIER  # above every se
 _UNPLAIN: Final = np.array([1 << 25], np.uint32) * _MULTIPLIER  # and one that may be a number in an odd spelling
 _ZERO, _NINE, _MINUS, _POINT = b"09-."
 _LARGEST_LOG2: Final = 18
-_SMALLEST_LOG2: Final = 10
+_SMALLEST_LOG2: Final = 13
 _FULL: Final = 0.2  # so many of the bits at most are set, if the largest size allows
 _BLOCK: Final = 1 << 16  # bytes; what is computed of them stays in the processor's cache
 
@@ -145,7 +145,7 @@ def _record_values(fields: pa.MapArray) -> tuple[pa.StringArray, Places]:
     if not isinstance(keys, pa.DictionaryArray):
         keys = keys.dictionary_encode()
     seeds = np.array([_seed(record_path(name)) for name in keys.dictionary.to_pylist()], np.uint32)
-    return values, seeds[keys.indices.to_numpy()] if len(values) else seeds
+    return values.fill_null(""), seeds[keys.indices.to_numpy()] if len(values) else seeds
 
 
 def _distinct(column: pa.Array) -> pa.StringArray:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.adapters.duckdb_rows import DuckdbRows
 from tocsin.adapters.pieces import FilePiece, file_pieces, hot_piece
-from tocsin.detect.history.backtest import Found, backtest, search, sizes
+from tocsin.detect.history.backtest import Found, backtest, search
 from tocsin.detect.history.by_query import query_is_quicker, search_by_query
 from tocsin.detect.history.report import Report
 from tocsin.detect.history.scan import Period, Progress
+from tocsin.detect.history.sieve import Sifted
 from tocsin.detect.sigma.library import Library
 from tocsin.model.condition import Condition
 from tocsin.model.rule import Rule
@@ -46,14 +47,14 @@ class History:
         return found
 
 
-def cheapest_search(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:
+def cheapest_search(rules: Sequence[Rule], sifted: Sequence[Sifted], period: Period, progress: Progress) -> Found:
     """The hits of rules, by SQL if they are few, by columns if they are many; the answer is the same."""
-    in_files = [piece for piece in pieces if isinstance(piece, FilePiece)]
-    way = search_with_duckdb if query_is_quicker(rules, sizes(in_files)) else search
-    return way(rules, pieces, period, progress)
+    in_files = [each for each in sifted if isinstance(each.piece, FilePiece)]
+    way = search_with_duckdb if query_is_quicker(in_files) else search
+    return way(rules, sifted, period, progress)
 
 
-def search_with_duckdb(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:
+def search_with_duckdb(rules: Sequence[Rule], sifted: Sequence[Sifted], period: Period, progress: Progress) -> Found:
     """The hits of rules, asked of DuckDB one by one."""
     with closing(DuckdbRows()) as database:
 
@@ -63,4 +64,4 @@ def search_with_duckdb(rules: Sequence[Rule], pieces: Sequence[Piece], period: P
             files = [piece for piece in pieces if isinstance(piece, FilePiece)]
             return database.matching(files, condition, period.since, period.until)
 
-        return search_by_query(ask, lambda piece: isinstance(piece, FilePiece), rules, pieces, period, progress)
+        return search_by_query(ask, lambda piece: isinstance(piece, FilePiece), rules, sifted, period, progress)

@@ -10,6 +10,7 @@ import msgspec
 
 from tocsin.detect.history.report import Day, days_of
 from tocsin.detect.history.scan import Period, Progress, map_pieces
+from tocsin.detect.history.sieve import sift
 from tocsin.detect.history.tally import Hit, Tally
 from tocsin.intel.columns import WATCHED
 from tocsin.intel.history import findings_in
@@ -45,7 +46,7 @@ def hunt_expression(history: History, condition: Condition, period: Period, prog
     """The events of all classes for which the condition holds."""
     rule = Rule(_FEED, "", condition, tuple(CLASSES), group_by=())
     pieces = history.pieces(period)
-    found = cheapest_search([rule], pieces, period, progress)
+    found = cheapest_search([rule], sift([rule], pieces), period, progress)
     return _hunted(found.tallies[rule.id], sum(map(len, pieces)), period, [])
 
 

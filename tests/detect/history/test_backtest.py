@@ -17,6 +17,7 @@ from tocsin.detect.history.backtest import Search, search
 from tocsin.detect.history.junit import junit_xml, too_noisy
 from tocsin.detect.history.report import alerts_of
 from tocsin.detect.history.scan import Period
+from tocsin.detect.history.sieve import sift
 from tocsin.detect.history.tally import hits_in
 from tocsin.detect.sigma.library import load, ruleset_folder
 from tocsin.detect.window.collect import Members, matches_of
@@ -87,7 +88,7 @@ def test_history_has_what_the_detector_found(house: House, base: tuple[Rule, ...
     _keep(house, _recorded(), in_files)
     live = _live(house, base)
     pieces = History(house.query(), "default").pieces(PERIOD)
-    found = way(base, pieces, PERIOD, _quiet)
+    found = way(base, sift(base, pieces), PERIOD, _quiet)
     hits = {
         (rule, hit.uid)
         for piece, rows in found.rows
@@ -110,7 +111,8 @@ def test_what_the_lake_fills_in_is_there_live_too(house: House) -> None:
     live = {(finding.rule_id, finding.event_uid[-22:-17]) for finding in _live(house, rules)}
     assert live == {("activity_id", "00000"), ("severity_id", "00000")}
     for _ in range(2):
-        found = search(rules, History(house.query(), "default").pieces(PERIOD), PERIOD, _quiet)
+        pieces = History(house.query(), "default").pieces(PERIOD)
+        found = search(rules, sift(rules, pieces), PERIOD, _quiet)
         assert {rule: tally.hits for rule, tally in found.tallies.items()} == {"activity_id": 1, "severity_id": 1}
         sink = house.lake_sink(FlushWhen(rows=1))
         drain(house.runner(sink))

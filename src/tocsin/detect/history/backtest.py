@@ -9,10 +9,11 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.history.correlate import as_rule, correlated
+from tocsin.detect.history.engines import Engines, together
 from tocsin.detect.history.report import Report, report
 from tocsin.detect.history.scan import Period, Progress, Rows, map_pieces, matches_in
+from tocsin.detect.history.sieve import Sifted, sift
 from tocsin.detect.history.suppress import suppressions
 from tocsin.detect.history.tally import Hit, Tally, hits_in
 from tocsin.detect.sigma.library import Library
@@ -33,7 +34,9 @@ class Found(msgspec.Struct):
 class Search(Protocol):
     """A way to the hits of rules; all ways give the same."""
 
-    def __call__(self, rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found: ...
+    def __call__(
+        self, rules: Sequence[Rule], sifted: Sequence[Sifted], period: Period, progress: Progress
+    ) -> Found: ...
 
 
 class _Counted(msgspec.Struct):
@@ -49,7 +52,7 @@ def backtest(
     What is only there for correlations has hits and no alerts.
     """
     rules = library.rules
-    found = way(rules, pieces, period, progress)
+    found = way(rules, sift(rules, pieces), period, progress)
     for rule_id in library.silent & found.tallies.keys():
         found.tallies[rule_id].alerts.clear()
     proposed = suppressions(rules, found.tallies, found.rows)
@@ -64,11 +67,11 @@ def backtest(
     return [replace(each, silent=each.rule_id in library.silent) for each in reports]
 
 
-def search(rules: Sequence[Rule], pieces: Sequence[Piece], period: Period, progress: Progress) -> Found:
+def search(rules: Sequence[Rule], sifted: Sequence[Sifted], period: Period, progress: Progress) -> Found:
     """The hits of many rules at once, by columns: each distinct value is judged once for all rules."""
-    found = Found({rule.id: Tally() for rule in rules}, [], sizes(pieces))
-    for piece, result in map_pieces(partial(_count, period=period), Engine, rules, pieces, progress):
-        found.rows.append((piece, result.rows))
+    found = Found({rule.id: Tally() for rule in rules}, [], sizes(sifted))
+    for judged, result in map_pieces(partial(_count, period=period), Engines, None, together(sifted), progress):
+        found.rows.append((judged.piece, result.rows))
         for rule, tally in result.tallies.items():
             found.tallies[rule].merge(tally)
     return found
@@ -81,9 +84,9 @@ def counted(piece: Piece, rules: Sequence[Rule], rows: Rows) -> dict[str, Tally]
     return {rule_id: _tally(by_id[rule_id], of_rule) for rule_id, of_rule in hits.items()}
 
 
-def _count(engine: Engine, piece: Piece, *, period: Period) -> _Counted:
-    rows = matches_in(engine, piece, period)
-    return _Counted(rows, counted(piece, engine.rules, rows))
+def _count(engines: Engines, sifted: Sifted, *, period: Period) -> _Counted:
+    rows = matches_in(engines.of(sifted.rules), sifted.piece, period)
+    return _Counted(rows, counted(sifted.piece, sifted.rules, rows))
 
 
 def _tally(rule: Rule, hits: Sequence[Hit]) -> Tally:
@@ -92,11 +95,11 @@ def _tally(rule: Rule, hits: Sequence[Hit]) -> Tally:
     return tally
 
 
-def sizes(pieces: Sequence[Piece]) -> dict[int, int]:
+def sizes(sifted: Sequence[Sifted]) -> dict[int, int]:
     """Rows by class."""
     sizes: dict[int, int] = {}
-    for piece in pieces:
-        sizes[piece.class_uid] = sizes.get(piece.class_uid, 0) + len(piece)
+    for each in sifted:
+        sizes[each.piece.class_uid] = sizes.get(each.piece.class_uid, 0) + len(each)
     return sizes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.history.backtest import Found, counted, sizes
 from tocsin.detect.history.columns import paths_of
 from tocsin.detect.history.scan import Period, Progress, Rows, matches_in
+from tocsin.detect.history.sieve import Sifted
 from tocsin.detect.history.tally import Tally
 from tocsin.model.condition import Condition
 from tocsin.model.rule import Rule
@@ -31,17 +32,15 @@ _QUERY_EVENT_US: Final = 0.4
 _QUERY_RECORDS_US: Final = 6.0
 
 
-def query_is_quicker(rules: Sequence[Rule], rows: Mapping[int, int]) -> bool:
-    """Does asking for one rule after the other cost less than judging all by columns? Of these rows by class."""
+def query_is_quicker(sifted: Iterable[Sifted]) -> bool:
+    """Does asking for one rule after the other cost less than judging all by columns?"""
     by_columns = float(_PROCESSES_START_US)
     by_query = 0.0
-    for class_uid, count in rows.items():
-        of_class = [rule for rule in rules if class_uid in rule.class_uids]
-        with_records = [rule for rule in of_class if RECORDS in paths_of(rule.condition, class_uid)]
-        if of_class:
-            by_columns += count * (_COLUMNS_RECORDS_US if with_records else _COLUMNS_EVENT_US)
-        plain = len(of_class) - len(with_records)
-        by_query += count * (plain * _QUERY_EVENT_US + len(with_records) * _QUERY_RECORDS_US)
+    for each in sifted:
+        records = sum(RECORDS in paths_of(rule.condition, each.piece.class_uid) for rule in each.rules)
+        if each.rules:
+            by_columns += len(each) * (_COLUMNS_RECORDS_US if records else _COLUMNS_EVENT_US)
+        by_query += len(each) * ((len(each.rules) - records) * _QUERY_EVENT_US + records * _QUERY_RECORDS_US)
     return by_query < by_columns
 
 
@@ -49,30 +48,35 @@ def search_by_query(
     ask: Ask,
     can_ask: Callable[[Piece], bool],
     rules: Sequence[Rule],
-    pieces: Sequence[Piece],
+    sifted: Sequence[Sifted],
     period: Period,
     progress: Progress,
 ) -> Found:
     """As `search`, which judges all rules at once; pieces that the query engine cannot read are judged so."""
     rows: dict[int, Rows] = {}
-    asked = [place for place, piece in enumerate(pieces) if can_ask(piece)]
+    asked = [place for place, each in enumerate(sifted) if can_ask(each.piece)]
     steps = [(rule, class_uid) for rule in rules for class_uid in rule.class_uids]
     for done, (rule, class_uid) in enumerate(steps, 1):
-        place_of = {id(pieces[place]): place for place in asked if pieces[place].class_uid == class_uid}
-        of_class = [pieces[place] for place in place_of.values()]
-        for piece, matching in ask(of_class, rule.condition, period) if of_class else ():
+        place_of = {id(sifted[place].piece): place for place in asked if _to_ask(sifted[place], rule, class_uid)}
+        pieces = [sifted[place].piece for place in place_of.values()]
+        for piece, matching in ask(pieces, rule.condition, period) if pieces else ():
             rows.setdefault(place_of[id(piece)], {})[rule.id] = matching
         progress(done, len(steps))
     engine = Engine(rules)
-    for place in set(range(len(pieces))) - set(asked):
-        rows[place] = matches_in(engine, pieces[place], period)
-    return _counted(rules, pieces, rows)
+    for place in set(range(len(sifted))) - set(asked):
+        rows[place] = matches_in(engine, sifted[place].piece, period)
+    return _counted(rules, sifted, rows)
 
 
-def _counted(rules: Sequence[Rule], pieces: Sequence[Piece], rows: dict[int, Rows]) -> Found:
-    found = Found({rule.id: Tally() for rule in rules}, [], sizes(pieces))
+def _to_ask(sifted: Sifted, rule: Rule, class_uid: int) -> bool:
+    return sifted.piece.class_uid == class_uid and any(each is rule for each in sifted.rules)
+
+
+def _counted(rules: Sequence[Rule], sifted: Sequence[Sifted], rows: dict[int, Rows]) -> Found:
+    found = Found({rule.id: Tally() for rule in rules}, [], sizes(sifted))
     for place in sorted(rows):
-        found.rows.append((pieces[place], rows[place]))
-        for rule_id, tally in counted(pieces[place], rules, rows[place]).items():
+        piece = sifted[place].piece
+        found.rows.append((piece, rows[place]))
+        for rule_id, tally in counted(piece, rules, rows[place]).items():
             found.tallies[rule_id].merge(tally)
     return found

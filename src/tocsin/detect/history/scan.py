@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from tocsin.ports import Piece
 
 __all__ = ["Period", "Progress", "Rows", "map_pieces", "matches_in"]
 
+_In = TypeVar("_In", bound=Sized)
 _Out = TypeVar("_Out")
 _State = TypeVar("_State")
 _Given = TypeVar("_Given")
@@ -59,12 +60,12 @@ def matches_in(engine: Engine, piece: Piece, period: Period) -> Rows:
 
 
 def map_pieces(
-    work: Callable[[_State, Piece], _Out],
+    work: Callable[[_State, _In], _Out],
     make_state: Callable[[_Given], _State],
     given: _Given,
-    pieces: Sequence[Piece],
+    pieces: Sequence[_In],
     progress: Progress,
-) -> Iterator[tuple[Piece, _Out]]:
+) -> Iterator[tuple[_In, _Out]]:
     """What the work gives for each piece, as it gets done; the state is made once per process."""
     total = sum(map(len, pieces))
     processes = len(os.sched_getaffinity(0))
@@ -80,24 +81,22 @@ def map_pieces(
         yield piece, result
 
 
-def _here(
-    work: Callable[[_State, Piece], _Out], state: _State, pieces: Iterable[Piece]
-) -> Iterator[tuple[Piece, _Out]]:
+def _here(work: Callable[[_State, _In], _Out], state: _State, pieces: Iterable[_In]) -> Iterator[tuple[_In, _Out]]:
     for piece in pieces:
         yield piece, work(state, piece)
 
 
 def _in_processes(
-    work: Callable[[_State, Piece], _Out],
+    work: Callable[[_State, _In], _Out],
     make_state: Callable[[_Given], _State],
     given: _Given,
-    pieces: Sequence[Piece],
+    pieces: Sequence[_In],
     processes: int,
-) -> Iterator[tuple[Piece, _Out]]:
+) -> Iterator[tuple[_In, _Out]]:
     # Forked processes would inherit locks that this one's threads hold.
     context = multiprocessing.get_context("spawn")
     waiting = iter(pieces)
-    running: dict[Future[_Out], Piece] = {}
+    running: dict[Future[_Out], _In] = {}
     with ProcessPoolExecutor(processes, context, _start, (make_state, given)) as pool:
         try:
             for piece in waiting:
@@ -111,7 +110,7 @@ def _in_processes(
                 future.cancel()
 
 
-def _finished(running: dict[Future[_Out], Piece]) -> Iterator[tuple[Piece, _Out]]:
+def _finished(running: dict[Future[_Out], _In]) -> Iterator[tuple[_In, _Out]]:
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
         yield running.pop(future), future.result()
@@ -125,5 +124,5 @@ def _start(make_state: Callable[[_Given], object], given: _Given) -> None:
     _state = make_state(given)
 
 
-def _work(work: Callable[[_State, Piece], _Out], piece: Piece) -> _Out:
+def _work(work: Callable[[_State, _In], _Out], piece: _In) -> _Out:
     return work(_state, piece)  # type: ignore[arg-type]  # made by the same caller's make_state
