@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from tocsin.agent.config import Config
+from tocsin.agent.policy.document import Policy
 
 PAGE = Path(__file__).parent.parent.parent / "docs/agent.md"
 SAID_IN_WORDS = {"audit.rules"}  # a path inside the installation
@@ -19,6 +20,8 @@ def defaults(section: object, prefix: str = "") -> Iterator[tuple[str, str]]:
         raise TypeError(section)
     for setting in fields(section):
         name, value = f"{prefix}{setting.name}", getattr(section, setting.name)
+        if isinstance(value, Policy):
+            continue  # docs/policy.md, and its own test
         if is_dataclass(value):
             yield from defaults(value, f"{name}.")
         else:

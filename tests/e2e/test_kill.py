@@ -26,6 +26,7 @@ from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.enroll import enroll
 from tocsin.agent.identity import load_key
 from tocsin.agent.operate.health import Health
+from tocsin.agent.policy.delivered import Follower
 from tocsin.conditions.parse_sql import parse_filter
 from tocsin.model.event import Event, Value
 from tocsin.ports import Selection
@@ -98,7 +99,7 @@ class Agent:
         health = Health("test")
         self.spool = Spool(folder / "spool", SpoolSettings(), identity, key, "boot")
         self._batcher = Batcher(self.spool, key, BatchSettings(), {"device.hostname": "victim"}, health)
-        self._shipper = Shipper(self.spool, Transport(server.url), identity, key, health)
+        self._shipper = Shipper(self.spool, Transport(server.url), identity, key, health, Follower(folder))
         self._shipper.start()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from tocsin.agent.policy.kernel import KEY as POLICY_KEY
 from tocsin.model.errors import InvalidRecord
 from tocsin.model.event import Event, Value
 from tocsin.normalize.auditd.map import map_event
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tocsin.agent.audit.netlink import Record
-    from tocsin.agent.config import ExcludeSettings
     from tocsin.agent.host.enrich import Enricher
     from tocsin.agent.operate.health import Health
+    from tocsin.agent.policy.gate import Gate
     from tocsin.agent.redact import Redactor
 
 __all__ = ["Capture"]
@@ -28,26 +29,30 @@ LOGIN: Final = 1006
 EOE: Final = 1320  # a third of all records
 REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving it is the answer
 UNREADABLE: Final = 0  # class of an event that holds a record as it came
-_EXCLUDABLE: Final = frozenset({1001, 1007, 4001})
+OWN: Final = "own"
 
 
 class Capture:
-    """Turns records into events; holds the events that are not whole yet."""
+    """Turns records into events; holds the events that are not whole yet. `gate` decides which are kept."""
 
-    def __init__(self, enricher: Enricher, redactor: Redactor, exclude: ExcludeSettings, health: Health) -> None:
+    def __init__(self, enricher: Enricher, redactor: Redactor, health: Health) -> None:
         self._enricher, self._redactor, self._health = enricher, redactor, health
         self._reassembler = Reassembler()
-        self._excluded_exes = frozenset(exe for exe in exclude.exe if not exe.endswith("*"))
-        self._excluded_starts = tuple(exe[:-1] for exe in exclude.exe if exe.endswith("*"))
-        self._excludes = bool(exclude.exe)
         self._own_pid = os.getpid()
         self._own_changes: set[tuple[str, str, str]] = set()
-        self.excluded = self.own = 0
+        self._own_rules = 0
+        self.gate: Gate | None = None
+        self._not_kept: dict[str, int] = {}
 
     @property
     def serial_gaps(self) -> int:
         """Events that the kernel began and that never came."""
         return self._reassembler.lost
+
+    def take_not_kept(self) -> dict[str, int]:
+        """Events that were not kept since the last call, by reason and, after a slash, class."""
+        not_kept, self._not_kept = self._not_kept, {}
+        return not_kept
 
     def take(self, records: Iterable[Record], now_ms: int) -> list[Event]:
         """The events that these records complete."""
@@ -81,6 +86,10 @@ class Capture:
         """
         self._own_changes = {(f"audit_{name}", str(new), str(old)) for name, (new, old) in own_changes.items()}
 
+    def expect_rules(self, changes: int) -> None:
+        """Count so many of the rules of policies that come or go as the agent's own doing."""
+        self._own_rules += changes
+
     def flush(self) -> list[Event]:
         """All events that wait; nothing more will come."""
         return self._finished(self._reassembler.flush())
@@ -92,8 +101,8 @@ class Capture:
 
     def _finish(self, whole: Sequence[AuditEvent], events: list[Event]) -> None:
         for audit_event in whole:
-            if self._own_changes and self._is_own_change(audit_event):
-                self.own += 1
+            if audit_event.records[0].type == "CONFIG_CHANGE" and self._is_own_change(audit_event):
+                self._leave_out(OWN)
                 continue
             self._admit(map_event(audit_event), events)
 
@@ -105,27 +114,27 @@ class Capture:
         return events
 
     def _admit(self, event: Event, events: list[Event]) -> None:
-        if self._is_excluded(event):
-            self.excluded += 1
+        # The agent's own doings are seen when another daemon owns the audit.
+        if (event.shared or event.values).get("actor.process.pid") == self._own_pid:
+            self._leave_out(OWN)
+            return
+        if self.gate is not None and (reason := self.gate.refuses(event)) is not None:
+            self._leave_out(f"{reason}/{event.class_uid}")
             return
         self._enricher.enrich(event)
         self._redactor.redact(event)
         events.append(event)
 
-    def _is_excluded(self, event: Event) -> bool:
-        """The agent's own doings, seen when another daemon owns the audit; and what the settings exclude."""
-        values = event.attributes() if event.shared and self._excludes else event.values
-        if (event.shared or values).get("actor.process.pid") == self._own_pid:
-            return True
-        if event.class_uid not in _EXCLUDABLE or not self._excludes:
-            return False
-        exe = str(values.get("process.file.path") or values.get("actor.process.file.path", ""))
-        return exe in self._excluded_exes or exe.startswith(self._excluded_starts)
+    def _leave_out(self, reason: str) -> None:
+        self._not_kept[reason] = self._not_kept.get(reason, 0) + 1
 
     def _is_own_change(self, event: AuditEvent) -> bool:
         record = event.records[0]
-        if record.type != "CONFIG_CHANGE" or len(event.records) > 1:
+        if len(event.records) > 1:
             return False
+        if self._own_rules and record.get("key") == POLICY_KEY:
+            self._own_rules -= 1
+            return True
         for name, new, old in self._own_changes:
             if (record.get(name), record.get("old")) == (new, old):
                 self._own_changes.remove((name, new, old))

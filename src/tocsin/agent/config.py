@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
 
 from tocsin.agent.audit.rule_set import BASE_RULES
+from tocsin.agent.policy.document import Policy
+from tocsin.agent.policy.read import read_sections
 from tocsin.model.errors import InvalidSetting
 
 __all__ = [
@@ -16,7 +18,7 @@ __all__ = [
     "AuditSettings",
     "BatchSettings",
     "Config",
-    "ExcludeSettings",
+    "EbpfSettings",
     "RedactSettings",
     "SpoolSettings",
     "read_config",
@@ -24,6 +26,7 @@ __all__ = [
 
 _Section = TypeVar("_Section")
 
+POLICY_SECTIONS: Final = ("exclude", "events", "limit", "tags")
 DEFAULT_FILE: Final = Path("/etc/tocsin/agent.toml")
 DEFAULT_STATE_DIR: Final = Path("/var/lib/tocsin-agent")
 
@@ -38,6 +41,15 @@ class AuditSettings:
     receive_buffer_bytes: int = 8 << 20
     coalesce_ms: int = 20  # after the first record, wait for more to read them all at once
     coalesce_busy_ms: int = 70  # the same while many come: cheaper, though fewer processes are still there then
+
+
+@dataclass(frozen=True, slots=True)
+class EbpfSettings:
+    """Programs and connections told by eBPF programs instead of audit rules; where they cannot run, by the audit."""
+
+    enabled: bool = False
+    exits: bool = False  # also processes that end, which audit's base rules leave out
+    ring_bytes: int = 4 << 20  # records that the kernel keeps for a slow agent; a power of two
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +79,16 @@ class RedactSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ExcludeSettings:
-    """Events that are not kept; each is counted. Never classes that matter for security alone."""
-
-    exe: tuple[str, ...] = ()  # executables, whole paths; a last * stands for the rest
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of the agent."""
 
     state_dir: Path = DEFAULT_STATE_DIR
     audit: AuditSettings = field(default_factory=AuditSettings)
+    ebpf: EbpfSettings = field(default_factory=EbpfSettings)
     batch: BatchSettings = field(default_factory=BatchSettings)
     spool: SpoolSettings = field(default_factory=SpoolSettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
-    exclude: ExcludeSettings = field(default_factory=ExcludeSettings)
+    policy: Policy = field(default_factory=Policy)  # sections of its own: exclude, events, limit, tags
 
 
 def read_config(path: Path, state_dir: Path | None = None) -> Config:
@@ -91,23 +97,28 @@ def read_config(path: Path, state_dir: Path | None = None) -> Config:
     Raises:
         InvalidSetting: names the file and the key.
     """
+    text = ""
     try:
-        values = tomllib.loads(path.read_text())
+        text = path.read_text()
+        values = tomllib.loads(text)
     except FileNotFoundError:
         values = {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidSetting(f"{path}: {error}") from error
     if state_dir is not None:
         values["state_dir"] = str(state_dir)
-    return _section(Config, values, f"{path}: ")
+    said: dict[str, Any] = {name: values.pop(name) for name in POLICY_SECTIONS if name in values}
+    config = _section(Config, values, f"{path}: ")
+    return replace(config, policy=read_sections(said, text, str(path)))
 
 
 def _section(kind: type[_Section], values: dict[str, Any], where: str) -> _Section:
     types = get_type_hints(kind)
-    known = {setting.name for setting in fields(cast(Any, kind))}
+    known = {setting.name for setting in fields(cast(Any, kind))} - {"policy"}
     for key in values:
         if key not in known:
-            raise InvalidSetting(f"{where}{key} is not a setting; known are {', '.join(sorted(known))}")
+            all_known = known.union(POLICY_SECTIONS if kind is Config else ())
+            raise InvalidSetting(f"{where}{key} is not a setting; known are {', '.join(sorted(all_known))}")
     return kind(**{key: _value(types[key], value, f"{where}{key}") for key, value in values.items()})
 
 

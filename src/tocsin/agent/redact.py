@@ -84,7 +84,12 @@ class Redactor:
     def __init__(self, extra_patterns: Iterable[str] = (), *, defaults: bool = True) -> None:
         self.count = 0
         self._defaults = tuple(map(re.compile, DEFAULT_PATTERNS if defaults else ()))
-        self._extra = tuple(map(_compile, extra_patterns))
+        self._own = tuple(map(_compile, extra_patterns))
+        self.use(())
+
+    def use(self, patterns: Iterable[str]) -> None:
+        """Cut out what these patterns find, too, in the place of those that were given here before."""
+        self._extra = self._own + tuple(map(_compile, patterns))
         self._cached = functools.lru_cache(CACHED_TEXTS)(self._search)
 
     def redact(self, event: Event) -> None:

@@ -26,6 +26,9 @@ from tocsin.agent.identity import load_identity, load_key
 from tocsin.agent.operate.health import Health
 from tocsin.agent.operate.memory import give_back, settle
 from tocsin.agent.operate.told import Told, tell
+from tocsin.agent.policy.delivered import Follower
+from tocsin.agent.policy.enforce import Enforcer
+from tocsin.agent.policy.live import LivePolicy
 from tocsin.agent.redact import Redactor
 from tocsin.agent.sensor import Sensors
 
@@ -56,11 +59,16 @@ class Agent:
         self._health = Health(tocsin.__version__)
         self._spool = Spool(config.state_dir / "spool", config.spool, identity, signer, host["boot_id"])
         self._redactor = Redactor(config.redact.patterns, defaults=config.redact.defaults)
+        follower, users = Follower(config.state_dir), Users()
         processes = ProcessTable(self._redactor.clean, host["boot_id"])
-        self._capture = Capture(Enricher(processes, Users()), self._redactor, config.exclude, self._health)
+        self._capture = Capture(Enricher(processes, users), self._redactor, self._health)
         self._batcher = Batcher(self._spool, signer, config.batch, _host_values(identity, host), self._health)
+        live = LivePolicy(config.policy, salt=identity.agent_id, uid_of=users.uid)
+        self._enforcer = Enforcer(
+            live, follower, self._capture, self._redactor, self._batcher, self._health, uid_of=users.uid
+        )
         transport = Transport(identity.server, identity.ca)
-        self._shipper = Shipper(self._spool, transport, identity, signer, self._health)
+        self._shipper = Shipper(self._spool, transport, identity, signer, self._health, follower)
         self._sensors = open_sensors(config)
         self._totals: dict[str, int] = {}
         self._homes: list[str] | None = None
@@ -111,6 +119,7 @@ class Agent:
         self._batcher.add(self._capture.admit(self._sensors.read(_now_ms())))
         # Everything that has come is taken in: what is incomplete now is so by its nature.
         self._batcher.add(self._capture.expire(_now_ms()))
+        self._enforcer.lose_not_kept()
         # At the awakening that is nearest to when the batch is due, be it a little early.
         if self._batcher.due_in_s(online=self._shipper.online) <= session.receiver.pause_s / 2:
             self._batcher.flush()
@@ -121,6 +130,8 @@ class Agent:
     def _tick(self, session: AuditSession) -> AuditSession:
         """What is done once a second, whatever happens."""
         self._ticked_at = time.monotonic()
+        if self._enforcer.tick(session):
+            self._shipper.report_soon()
         self._load_rules(session)
         status = session.control.status()
         self._count_losses(session, status)
@@ -141,8 +152,6 @@ class Agent:
         self._note("backlog_wait_jiffies", status.backlog_wait_time_actual)
         self._batcher.lose("kernel_lost", self._note("kernel_lost", status.lost))
         self._batcher.lose("serial_gaps", self._note("serial_gaps", self._capture.serial_gaps))
-        self._batcher.lose("excluded", self._note("excluded", self._capture.excluded))
-        self._batcher.lose("own", self._note("own", self._capture.own))
         self._note("receive_overruns", session.receiver.overruns)
         self._note("redacted", self._redactor.count)
 
@@ -164,6 +173,7 @@ class Agent:
         homes = login_homes()
         if homes != self._homes:
             self._homes, self._rules = homes, read_rules(map(Path, self._config.audit.rules), homes)
+        self._enforcer.exclude(session)  # some may have waited for their path
         loaded = session.load(self._rules.rules)
         refused = [*map(str, self._rules.invalid), *session.refused]
         if not session.owner:
@@ -203,6 +213,7 @@ class Agent:
         self._batcher.add(self._capture.flush())
         self._batcher.add(self._capture.admit(self._sensors.read(_now_ms())))
         self._sensors.close()
+        self._enforcer.lose_not_kept()
         self._count_losses(session, session.control.status())
         session.stop()
         self._batcher.flush()

@@ -24,6 +24,7 @@ from tocsin.agent.deliver.spool import Spool
 from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.identity import Identity
 from tocsin.agent.operate.health import Health
+from tocsin.agent.policy.delivered import Follower
 from tocsin.model.errors import InvalidSetting, Unreachable
 from tocsin.model.event import Event
 from tocsin.model.wire import encode_sections, seal
@@ -47,7 +48,7 @@ class Sender:
         identity = Identity(url, "acme", "a1")
         self.health = Health("test")
         self.spool = Spool(folder, SpoolSettings(), identity, KEY, "boot")
-        self.shipper = Shipper(self.spool, Transport(url), identity, KEY, self.health)
+        self.shipper = Shipper(self.spool, Transport(url), identity, KEY, self.health, Follower(folder))
 
     def send(self, batches: int) -> None:
         for i in range(batches):

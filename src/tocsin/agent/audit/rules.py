@@ -35,7 +35,7 @@ from tocsin.agent.audit.rule_fields import (
 from tocsin.model.errors import InvalidRule
 from tocsin.normalize.auditd.tables import syscall_names, type_number
 
-__all__ = ["EVERY_SYSCALL", "Rule", "RuleFile", "Setting", "compile_line", "compile_rules"]
+__all__ = ["EVERY_SYSCALL", "PREPEND", "Rule", "RuleFile", "Setting", "compile_line", "compile_rules"]
 
 PREPEND: Final = 0x10
 UNSET: Final = 0xFFFFFFFF

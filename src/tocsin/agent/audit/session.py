@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -16,6 +16,7 @@ import msgspec
 
 from tocsin.agent.audit.control import AuditControl, AuditStatus
 from tocsin.agent.audit.netlink import AuditReceiver, Coalesce, KernelRefused, SocketOwned
+from tocsin.agent.audit.rules import PREPEND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +59,7 @@ class _Found(msgspec.Struct):
     boot_id: str
     settings: dict[str, int]
     added: list[bytes]
+    exclusions: list[bytes] = []  # rules of policies, which are exchanged while the agent runs
 
 
 class AuditSession:
@@ -67,6 +69,7 @@ class AuditSession:
         self.control, self.receiver = control, receiver
         self.refused: list[str] = []
         self.absent: list[str] = []
+        self.exclusions_changed = 0  # since the start: the kernel tells of each
         self._found, self._file = found, file
 
     @classmethod
@@ -121,6 +124,37 @@ class AuditSession:
             self._apply(enabled=1)
         return len(self._found.added)
 
+    def exclude(self, rules: Iterable[Rule]) -> int:
+        """Have these rules before all others in the kernel, and no longer those of the last call; gives how many are.
+
+        One whose path does not exist yet, or that this kernel does not take, is left out: the agent does its work.
+        """
+        if self._found is None:
+            return 0
+        wanted = {_as_listed(rule): rule for rule in rules}
+        loaded = set(self.control.rules())
+        kept = [packed for packed in self._found.exclusions if packed in wanted and packed in loaded]
+        gone = [packed for packed in self._found.exclusions if packed not in wanted]
+        for packed in gone:
+            self._delete(packed)
+        added = [packed for packed, rule in wanted.items() if packed not in loaded and self._prepend(rule)]
+        self.exclusions_changed += len(gone) + len(added)
+        if kept + added != self._found.exclusions:
+            self._found.exclusions = kept + added
+            self._remember()
+        return len(self._found.exclusions)
+
+    def _prepend(self, rule: Rule) -> bool:
+        try:
+            self.control.add_rule(rule.pack())
+        except KernelRefused:
+            return False
+        return True
+
+    def _delete(self, packed: bytes) -> None:
+        with contextlib.suppress(KernelRefused):  # somebody else has removed it, or the configuration is locked
+            self.control.delete_rule(packed)
+
     def _add(self, rule: Rule, packed: bytes) -> bool:
         try:
             self.control.add_rule(packed)
@@ -151,10 +185,10 @@ class AuditSession:
         own = {name: (value, getattr(status, name)) for name, value in self._found.settings.items()}
         with contextlib.suppress(KernelRefused):  # the configuration is locked
             self.control.set(**self._found.settings)
-        for rule in reversed(self._found.added):
-            with contextlib.suppress(KernelRefused):  # or somebody else has removed it
-                self.control.delete_rule(rule)
+        for packed in reversed(self._found.added + self._found.exclusions):
+            self._delete(packed)
         self._found.added.clear()
+        self._found.exclusions.clear()
         return {name: change for name, change in own.items() if change[0] != change[1]}
 
     def stop(self) -> None:
@@ -166,6 +200,11 @@ class AuditSession:
             self._found = None
         self.receiver.close()
         self.control.close()
+
+
+def _as_listed(rule: Rule) -> bytes:
+    """The rule as the kernel lists it: where it was put is not part of it."""
+    return replace(rule, list_flags=rule.list_flags & ~PREPEND).pack()
 
 
 def _left_behind(file: Path) -> _Found | None:

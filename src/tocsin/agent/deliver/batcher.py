@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from tocsin.model.errors import OutOfSpace
 from tocsin.model.wire import Column, encode_sections, seal
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batcher"]
 
+TAGS: Final = "metadata.tags"
 # What may be dropped first when the spool is full. Classes not named are normal.
 CRITICAL, NORMAL, BULK = PRIORITIES = (0, 1, 2)
 PRIORITY_OF: Final = {
@@ -44,6 +47,13 @@ class Batcher:
         self._rows: dict[int, list[Event]] = {priority: [] for priority in PRIORITIES}
         self._count = 0
         self._first_at = 0.0
+
+    def tag(self, tags: dict[str, str]) -> None:
+        """Give every event from now on these tags; none in the place of those that it had."""
+        self._host.pop(TAGS, None)
+        if tags:
+            listed = [{"name": name, "value": value} for name, value in sorted(tags.items())]
+            self._host[TAGS] = msgspec.json.encode(listed).decode()
 
     def add(self, events: Sequence[Event]) -> None:
         """Take events; seals a batch as soon as one is full."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tocsin.model.errors import TryLater
+from tocsin.model.errors import InvalidSetting, TryLater
 
 if TYPE_CHECKING:
     from tocsin.agent.deliver.segment import Entry
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tocsin.agent.deliver.transport import Answer, Transport
     from tocsin.agent.identity import Identity
     from tocsin.agent.operate.health import Health
+    from tocsin.agent.policy.delivered import Follower
     from tocsin.model.wire import Signer
 
 __all__ = ["Shipper"]
@@ -34,16 +35,25 @@ OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, TOO_LARGE = 200, 400, 401, 4
 class _Receipt(msgspec.Struct, frozen=True):
     next: int
     epoch: int = -1
+    policy: str | None = None  # which policies the server wants; None from one that knows none
 
 
 class Shipper(threading.Thread):
     """The thread that sends. `stop` ends it; what it has not sent stays in the spool."""
 
-    def __init__(self, spool: Spool, transport: Transport, identity: Identity, signer: Signer, health: Health) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        transport: Transport,
+        identity: Identity,
+        signer: Signer,
+        health: Health,
+        follower: Follower,
+    ) -> None:
         super().__init__(name="ship", daemon=True)
         self.online = True
         self._spool, self._transport, self._identity = spool, transport, identity
-        self._signer, self._health = signer, health
+        self._signer, self._health, self._follower = signer, health, follower
         self._stopping = threading.Event()
         self._pause_s = FIRST_PAUSE_S
         self._reported_at = float("-inf")
@@ -52,6 +62,11 @@ class Shipper(threading.Thread):
         while not self._stopping.is_set():
             self._send_next()
             self._report()
+            self._follow()
+
+    def report_soon(self) -> None:
+        """Something has changed that people wait to hear of."""
+        self._reported_at = float("-inf")
 
     def stop(self, within_s: float) -> None:
         """Send what can be sent in that time, then end."""
@@ -99,6 +114,7 @@ class Shipper(threading.Thread):
             return
         self._spool.acknowledge(entry.epoch, receipt.next)
         self._health.shipped(entry.rows)
+        self._follower.hear(receipt.policy)
         self.online, self._pause_s = True, FIRST_PAUSE_S
 
     def _back_off(self, reason: str, at_least_s: float = 0.0) -> None:
@@ -114,14 +130,29 @@ class Shipper(threading.Thread):
         if not self.online or now - self._reported_at < REPORT_INTERVAL_S:
             return
         self._reported_at = now
-        body = msgspec.json.encode(self._health.snapshot())
+        try:
+            self._post_signed("/ingest/health", msgspec.json.encode(self._health.snapshot()))
+        except TryLater as error:
+            self._health.ship(str(error))
+
+    def _follow(self) -> None:
+        """Fetch the policies that the server wants, or ask which if nothing has said so for a while."""
+        if not (self.online and self._follower.is_due):
+            return
+        try:
+            answer = self._post_signed("/ingest/policy", self._follower.ask())
+            if answer.status == OK:
+                self._follower.take(answer.body)
+        except TryLater as error:
+            self._health.ship(str(error))
+        except (InvalidSetting, OSError) as error:  # not an answer of Tocsin's, or no room to keep it
+            self._health.ill("policy", str(error))
+
+    def _post_signed(self, path: str, body: bytes) -> Answer:
         headers = {
             "Content-Type": "application/json",
             "Tocsin-Org": self._identity.org,
             "Tocsin-Agent": self._identity.agent_id,
             "Tocsin-Signature": base64.b64encode(self._signer.sign(body)).decode(),
         }
-        try:
-            self._transport.post("/ingest/health", body, headers)
-        except TryLater as error:
-            self._health.ship(str(error))
+        return self._transport.post(path, body, headers)

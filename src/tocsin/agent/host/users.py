@@ -29,6 +29,11 @@ class Users:
             self._reload()
         return self._names.get(uid)
 
+    def uid(self, name: str) -> str | None:
+        """The user id of a login name, in text; None if nobody has it."""
+        self._reload()
+        return next((uid for uid, known in self._names.items() if known == name), None)
+
     def _reload(self) -> None:
         try:
             status = self._path.stat()

@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["COUNTERS", "HEALTH_FILE", "Health", "Module", "Report", "is_running", "read_report"]
+__all__ = ["COUNTERS", "HEALTH_FILE", "Health", "Module", "PolicyState", "Report", "is_running", "read_report"]
 
 HEALTH_FILE: Final = "health.json"
 STALE_AFTER_S: Final = 15.0
@@ -27,8 +27,11 @@ COUNTERS: Final = {
     "receive_overruns": "times the socket's buffer overran",
     "serial_gaps": "events that the kernel began and that never arrived",
     "backlog_wait_jiffies": "time that processes waited for the agent",
-    "excluded": "events left out by the exclude settings",
-    "own": "the agent's own changes to the kernel's audit when it stops",
+    "excluded": "events left out because a policy or the settings exclude them",
+    "sampled": "events left out because a policy keeps one in so many",
+    "rate_limited": "events left out because a policy keeps so many a second",
+    "adaptive": "events left out to keep the agent under its share of the processor",
+    "own": "what the agent itself does to the host and its audit",
     "redacted": "secrets cut out of arguments",
     "spool_overflow": "events dropped because the spool was full",
     "refused": "events of batches that the server refused for good",
@@ -44,6 +47,16 @@ class Module(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class PolicyState(msgspec.Struct, frozen=True):
+    """Which policies the server wants, which are in force, and why others are not."""
+
+    wanted: str = ""
+    applied: str = ""
+    problem: str = ""
+    cpu_step: int = 0  # how far events are lowered to keep the agent under its share of the processor; 0: not
+    kernel_rules: int = 0  # exclusions that the kernel itself sees to; what they leave out is not counted
+
+
 class Report(msgspec.Struct, frozen=True):
     """The agent's state at one moment."""
 
@@ -55,6 +68,7 @@ class Report(msgspec.Struct, frozen=True):
     counters: dict[str, int]
     gauges: dict[str, int]
     last_acknowledged_at: int = 0  # ms
+    policy: PolicyState = PolicyState()
 
     @property
     def healthy(self) -> bool:
@@ -71,6 +85,7 @@ class Health:
         self._counters = dict.fromkeys(COUNTERS, 0)
         self._gauges: dict[str, int] = {}
         self._last_acknowledged_at = 0
+        self.policy = PolicyState()
 
     def well(self, module: str, remark: str = "") -> None:
         """The module works as intended."""
@@ -115,6 +130,7 @@ class Health:
             dict(self._counters),
             dict(self._gauges),
             self._last_acknowledged_at,
+            self.policy,
         )
 
     def write(self, state_dir: Path) -> None:

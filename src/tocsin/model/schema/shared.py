@@ -111,6 +111,7 @@ BASE: tuple[Attribute, ...] = (
     text("device.ip", "main address of the machine"),
     integer("unmapped.audit.serial", "serial number of the kernel's audit event"),
     text("unmapped.audit.identity", "how the process identity came about: proc or record"),
+    json("metadata.tags", "tags of the host, as its capture policy says: [{name, value}]"),
     integer("unmapped.sample_rate", "one in how many such events is kept; absent if all are"),
     json("unmapped.source", "the original event of a JSON source, whole"),
 )
