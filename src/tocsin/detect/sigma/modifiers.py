@@ -2,7 +2,7 @@
 
 pySigma looks modifiers up in one table, to which these are added when this module is imported: `utf16le`, which it
 does not know by that name, encodings of more than ASCII, which have a meaning where base64 follows, and long dashes in
-what a rule says. Numbers are texts where a text is looked for in another, and texts numbers where numbers are compared.
+what a rule says. Numbers are texts where texts are wanted, and texts of digits are numbers where numbers are.
 Its engine for regular expressions is RE2 as we use it, which writes nothing to stderr.
 """
 
@@ -19,16 +19,8 @@ from sigma.exceptions import SigmaError
 from sigma.modifiers import (
     SigmaBase64Modifier,
     SigmaBase64OffsetModifier,
-    SigmaCaseSensitiveModifier,
     SigmaCIDRModifier,
-    SigmaContainsModifier,
-    SigmaEndswithModifier,
-    SigmaGreaterThanEqualModifier,
-    SigmaGreaterThanModifier,
-    SigmaLessThanEqualModifier,
-    SigmaLessThanModifier,
     SigmaModifier,
-    SigmaStartswithModifier,
     SigmaUTF16BEModifier,
     SigmaUTF16Modifier,
     SigmaWideModifier,
@@ -63,6 +55,10 @@ _MOST_EXPANDED: Final = 10_000
 _FLAGS: Final = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
 _INCOMPATIBLE: Final = re.compile(r"Modifier (\w+) incompatible to value type of '(.*)'", re.DOTALL)
 _NUMBERS: Final = frozenset({"lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year"})
+_TEXTS: Final = frozenset({
+    "contains", "startswith", "endswith", "cased", "windash", "base64", "base64offset",
+    "wide", "utf16le", "utf16be", "utf16",
+})  # fmt: skip
 _FLAG_NAMES: Final = ("i", "ignorecase", "m", "multiline", "s", "dotall")
 _WANTED: Final = {
     **dict.fromkeys(_NUMBERS, "a number"),
@@ -126,7 +122,7 @@ def _bytes(value: SigmaString, applied: Iterable[type]) -> bytes:
         raise InvalidRule("what stands in Base64 has no wildcards or placeholders")
     text = "".join(str(part) for part in value.s)
     raw = text.encode("utf-8", _ESCAPE)
-    if _Utf16 in applied:
+    if any(issubclass(modifier, _Utf16) for modifier in applied):
         return b"\xff\xfe" + raw.removeprefix(_BOM.encode())
     return raw
 
@@ -147,25 +143,9 @@ class _NumberOfText(SigmaModifier[Any, Any]):
         return super().apply(val)
 
 
-class _Contains(_TextOfNumber, SigmaContainsModifier): ...
-
-
-class _Startswith(_TextOfNumber, SigmaStartswithModifier): ...
-
-
-class _Endswith(_TextOfNumber, SigmaEndswithModifier): ...
-
-
-class _Less(_NumberOfText, SigmaLessThanModifier): ...
-
-
-class _AtMost(_NumberOfText, SigmaLessThanEqualModifier): ...
-
-
-class _Greater(_NumberOfText, SigmaGreaterThanModifier): ...
-
-
-class _AtLeast(_NumberOfText, SigmaGreaterThanEqualModifier): ...
+def _also(taking: type, names: Iterable[str]) -> dict[str, type[SigmaModifier[Any, Any]]]:
+    """Modifiers of the table that take more than pySigma lets them, by name."""
+    return {name: type(f"_{name.capitalize()}", (taking, modifier_mapping[name]), {}) for name in names}
 
 
 class _Cidr(SigmaCIDRModifier):
@@ -200,16 +180,11 @@ modifier_mapping.update(
         "windash": _Windash,
         "base64": _Base64,
         "base64offset": _Base64Offset,
-        "contains": _Contains,
-        "startswith": _Startswith,
-        "endswith": _Endswith,
-        "lt": _Less,
-        "lte": _AtMost,
-        "gt": _Greater,
-        "gte": _AtLeast,
         "cidr": _Cidr,
     }
 )
+# After the ones above, which they build upon.
+modifier_mapping.update(_also(_TextOfNumber, _TEXTS) | _also(_NumberOfText, _NUMBERS))
 _NAMES: Final[dict[type[SigmaModifier[Any, Any]], str]] = {kind: name for name, kind in modifier_mapping.items()}
 
 
@@ -234,7 +209,7 @@ def written_key(item: SigmaDetectionItem) -> str:
 
 def is_cased(item: SigmaDetectionItem) -> bool:
     """Does letter case count?"""
-    return SigmaCaseSensitiveModifier in item.modifiers
+    return modifier_mapping["cased"] in item.modifiers
 
 
 def expanded(value: SigmaType, placeholders: Map[str, tuple[str, ...]]) -> list[SigmaType]:

@@ -56,14 +56,16 @@ def checked_content(document: Document) -> dict[str, object]:
     """The document for pySigma: without our additions, and without the id, which need not be a UUID but must be there.
 
     Raises:
-        InvalidRule: an id, name, title, description or condition that is no text.
+        InvalidRule: an id, name, title, description, condition or regular expression that is no text.
     """
     for key in ("id", "name", "title", "description"):
         if not isinstance(said := document.content.get(key, ""), str):
             raise InvalidRule(f"{key} must be a text, not {said!r}")
     for key in ("detection", "filter"):
-        if isinstance(body := document.content.get(key), dict) and "condition" in body:
+        body = document.content.get(key)
+        if isinstance(body, dict) and "condition" in body:
             _check_condition(body["condition"])
+        _check_patterns(body)
     return {key: value for key, value in document.content.items() if key not in {"tocsin", "id"}}
 
 
@@ -71,6 +73,21 @@ def _check_condition(said: object) -> None:
     for each in said if isinstance(said, list) else [said]:
         if not isinstance(each, str):
             raise InvalidRule(f"the condition must be a text, not {'null' if each is None else each}")
+
+
+def _check_patterns(body: object) -> None:
+    """A number is no regular expression: whether 1.50 was meant with the dot as any character, nobody can know."""
+    if isinstance(body, list):
+        for each in body:
+            _check_patterns(each)
+    elif isinstance(body, dict):
+        for key, value in body.items():
+            if "re" not in str(key).split("|")[1:]:
+                _check_patterns(value)
+                continue
+            said = value if isinstance(value, list) else [value]
+            if wrong := ["null" if each is None else each for each in said if not isinstance(each, str)]:
+                raise InvalidRule(f"{key} needs a regular expression in quotes, not {wrong[0]}")
 
 
 def document_id(document: Document) -> str:

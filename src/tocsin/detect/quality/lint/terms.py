@@ -25,6 +25,8 @@ _MODIFIERS: Final = frozenset({
     "all", "re", "cidr", "windash", "exists", "cased", "expand", "fieldref", "neq",
 })  # fmt: skip
 
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+
 # Of these a field can be tested in one way only.
 _WAYS: Final = (*_PLACES, "re", "cidr", "exists")
 
@@ -172,17 +174,51 @@ def exists_value(rule: RuleText) -> Iterator[Issue]:
 @lint(
     "number-value",
     Level.ERROR,
-    "`|lt`, `|lte`, `|gt`, `|gte` with something that is no number.",
+    "`|lt`, `|lte`, `|gt`, `|gte`, `|hour` and the like with something that is no number.",
+    DETECTIONS,
+)
+def number_value(rule: RuleText) -> Iterator[Issue]:
+    for item, value in _no_numbers(rule):
+        if not _NUMBER.fullmatch(str(value.value)):
+            yield at(value, f"{item.key.value} needs a number, not {str(value.value)!r}")
+
+
+@lint(
+    "quoted-number",
+    Level.WARNING,
+    "A number that is compared stands in quotes: taken here, but by the specification it is a text.",
     DETECTIONS,
     fixes=True,
 )
-def number_value(rule: RuleText) -> Iterator[Issue]:
+def quoted_number(rule: RuleText) -> Iterator[Issue]:
+    for item, value in _no_numbers(rule):
+        if _NUMBER.fullmatch(said := str(value.value)):
+            plain = Edit(value.start_mark.index, value.end_mark.index, said)
+            yield at(
+                value, f"{item.key.value}: the number {said} is quoted; the specification writes numbers plain", plain
+            )
+
+
+def _no_numbers(rule: RuleText) -> Iterator[tuple[Item, yaml.Node]]:
+    """Values that are no numbers where the specification wants some."""
     for item in rule.items:
-        for value in item.values if item.modified_by(*_COMPARED, *_TIMES) and not item.modified_by("fieldref") else ():
-            if type_of(value) not in {"int", "float"}:
-                number = re.fullmatch(r"-?\d+(\.\d+)?", str(value.value), re.ASCII)
-                edits = (Edit(value.start_mark.index, value.end_mark.index, number[0]),) if number else ()
-                yield at(value, f"{item.key.value} needs a number, not {str(value.value)!r}", *edits)
+        if item.modified_by(*_COMPARED, *_TIMES) and not item.modified_by("fieldref"):
+            yield from ((item, value) for value in item.values if type_of(value) not in {"int", "float"})
+
+
+@lint(
+    "text-value",
+    Level.WARNING,
+    "A modifier of texts (`|re`, `|windash`, `|base64`, `|wide`) with a number: the specification has it for texts.",
+    DETECTIONS,
+    fixes=True,
+)
+def text_value(rule: RuleText) -> Iterator[Issue]:
+    for item in rule.items:
+        for value in item.values if item.modified_by("re", "windash", *_WIDE, *_ENCODED) else ():
+            if type_of(value) in {"int", "float"}:
+                quoted = Edit(value.start_mark.index, value.end_mark.index, f"'{value.value}'")
+                yield at(value, f"{item.key.value}: {value.value} is no text unless in quotes", quoted)
 
 
 @lint("cidr-value", Level.ERROR, "`|cidr` with something that is no network.", DETECTIONS, fixes=True)
