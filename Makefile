@@ -1,5 +1,5 @@
 # `make up` and `make test` do everything on a machine that has only Python 3.11, make and a compiler.
-.PHONY: up test check prove bench format demo clean
+.PHONY: up test check prove bench format demo clean ebpf
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -29,6 +29,16 @@ $(VENV)/dialects/ready: $(VENV)/dev
 	$(VENV)/dialects/bin/python -m pip install --quiet --group dialects
 	@touch $@
 
+MACHINE := $(shell uname -m)
+BPF_SOURCE := src/tocsin/agent/bpf
+BPF_OBJECT := src/tocsin/content/agent/sensor-$(MACHINE).bpf.o
+BPF_ARCH := $(if $(filter aarch64,$(MACHINE)),arm64,x86)
+
+$(BPF_OBJECT): $(BPF_SOURCE)/sensor.bpf.c $(BPF_SOURCE)/kernel.h
+	clang -O2 -g -Wall -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -c $< -o $@
+
+ebpf: $(BPF_OBJECT)  ## build the eBPF sensor (needs clang and libbpf's headers: apt install clang libbpf-dev)
+
 up: $(BIN)/tocsin  ## install, start everything on this machine, print the URL and the first-login token
 	$(BIN)/tocsin up
 
@@ -44,6 +54,7 @@ check: $(VENV)/dev  ## lint, types, import contracts, unit tests (under 3 minute
 
 test: $(VENV)/dialects/ready  ## everything, on the real kernel and in a real browser
 	@sh tests/need.sh
+	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory ebpf; fi
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

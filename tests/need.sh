@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need besides Python: a browser, auditd's tools as the oracle, Java for Spark. Installed on Debian as root.
+# What the tests need besides Python: a browser, auditd's tools as the oracle, clang for the eBPF sensor, Java for Spark. Installed on Debian as root.
 set -eu
 
 missing=""
@@ -8,6 +8,8 @@ command -v strace >/dev/null 2>&1 || missing="$missing strace"
 command -v auditctl >/dev/null 2>&1 || [ -x /sbin/auditctl ] || missing="$missing auditd"
 /usr/bin/python3 -c 'import auparse' 2>/dev/null || missing="$missing python3-audit"
 command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
+command -v clang >/dev/null 2>&1 || missing="$missing clang"
+[ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -30,7 +30,7 @@ from tocsin.agent.policy.delivered import Follower
 from tocsin.agent.policy.enforce import Enforcer
 from tocsin.agent.policy.live import LivePolicy
 from tocsin.agent.redact import Redactor
-from tocsin.agent.sensor import Sensors
+from tocsin.agent.sensor import Sensor, Sensors
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -69,7 +69,7 @@ class Agent:
         )
         transport = Transport(identity.server, identity.ca)
         self._shipper = Shipper(self._spool, transport, identity, signer, self._health, follower)
-        self._sensors = open_sensors(config)
+        self._sensors = open_sensors(config, host["boot_id"])
         self._totals: dict[str, int] = {}
         self._homes: list[str] | None = None
         self._rules = RuleFile((), ())
@@ -116,7 +116,9 @@ class Agent:
             self._health.count("records", len(records))
             self._batcher.add(self._capture.take(records, _now_ms()))
             records = session.receiver.drain() if len(records) == session.receiver.slots else []
-        self._batcher.add(self._capture.admit(self._sensors.read(_now_ms())))
+        seen = self._sensors.read(_now_ms())
+        self._batcher.add(self._capture.admit(seen))
+        session.receiver.keep_pace(len(seen))
         # Everything that has come is taken in: what is incomplete now is so by its nature.
         self._batcher.add(self._capture.expire(_now_ms()))
         self._enforcer.lose_not_kept()
@@ -174,7 +176,7 @@ class Agent:
         if homes != self._homes:
             self._homes, self._rules = homes, read_rules(map(Path, self._config.audit.rules), homes)
         self._enforcer.exclude(session)  # some may have waited for their path
-        loaded = session.load(self._rules.rules)
+        loaded = session.load(rule for rule in self._rules.rules if not self._sensors.replace(rule))
         refused = [*map(str, self._rules.invalid), *session.refused]
         if not session.owner:
             self._health.well("rules", "left to the daemon that owns the audit")
@@ -223,10 +225,14 @@ class Agent:
         self._health.write(self._config.state_dir)
 
 
-def open_sensors(config: Config) -> Sensors:
-    """The sensors that the settings ask for."""
-    del config
-    return Sensors()
+def open_sensors(config: Config, boot_id: str) -> Sensors:
+    """The sensors that the settings ask for; each is imported only then."""
+    sensors: list[Sensor] = []
+    if config.ebpf.enabled:
+        from tocsin.agent.bpf.sensor import open_sensor  # noqa: PLC0415 - see above
+
+        sensors.append(open_sensor(config.ebpf, boot_id))
+    return Sensors(sensors)
 
 
 def _host_values(identity: Identity, host: dict[str, str]) -> dict[str, Value]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from tocsin.agent.audit.rules import Rule
     from tocsin.agent.operate.health import Health
     from tocsin.model.event import Event
 
-__all__ = ["Sensor", "Sensors"]
+__all__ = ["InsteadOfRules", "Sensor", "Sensors"]
 
 
 class Sensor(Protocol):
@@ -34,11 +35,20 @@ class Sensor(Protocol):
         """Let go of what the sensor holds of the kernel."""
 
 
+@runtime_checkable
+class InsteadOfRules(Protocol):
+    """A sensor that gives what audit rules ask for as well, so that the kernel need not do both."""
+
+    def replaces(self, rule: Rule) -> bool:
+        """Does the sensor give everything that this rule asks for?"""
+
+
 class Sensors:
     """The sensors that run, together."""
 
     def __init__(self, sensors: Iterable[Sensor] = ()) -> None:
         self._sensors = tuple(sensors)
+        self._instead = tuple(sensor for sensor in self._sensors if isinstance(sensor, InsteadOfRules))
 
     @property
     def descriptors(self) -> list[int]:
@@ -48,6 +58,10 @@ class Sensors:
     def read(self, now_ms: int) -> list[Event]:
         """What all of them have seen."""
         return [event for sensor in self._sensors for event in sensor.read(now_ms)]
+
+    def replace(self, rule: Rule) -> bool:
+        """Whether one of them gives what this audit rule asks for."""
+        return any(sensor.replaces(rule) for sensor in self._instead)
 
     def tick(self, now_ms: int, health: Health) -> dict[str, int]:
         """Let each do what it does once a second; returns what was not kept since, by reason."""

@@ -14,6 +14,7 @@
     ├── NotFound              the thing asked for does not exist
     ├── WrongState            what is asked does not fit the state that the thing is in
     ├── NotAllowed            the caller may not do this
+    ├── NotAvailable          this machine lacks what it takes; says what, so that something else can be used
     └── TryLater              nothing is wrong with the input: retry with backoff
         ├── Unreachable       the other side did not answer
         ├── OutOfSpace        no room on the disk
@@ -37,6 +38,7 @@ __all__ = [
     "InvalidRule",
     "InvalidSetting",
     "NotAllowed",
+    "NotAvailable",
     "NotFound",
     "OutOfSpace",
     "TocsinError",
@@ -105,6 +107,10 @@ class WrongState(TocsinError):
 
 class NotAllowed(TocsinError):
     """The caller may not do this."""
+
+
+class NotAvailable(TocsinError):
+    """This machine lacks what it takes."""
 
 
 class TryLater(TocsinError):

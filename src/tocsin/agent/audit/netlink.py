@@ -236,6 +236,10 @@ class AuditReceiver:
         self._busy = len(records) >= BUSY_RECORDS
         return records
 
+    def keep_pace(self, count: int) -> None:
+        """Count what came from elsewhere in the same wait."""
+        self._busy = self._busy or count >= BUSY_RECORDS
+
     @property
     def pause_s(self) -> float:
         """How long records gather before they are read next."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tocsin.agent.host.procfs import Container
+
 if TYPE_CHECKING:
     from tocsin.agent.host.processes import Process, ProcessTable
     from tocsin.agent.host.users import Users
@@ -18,6 +20,7 @@ MAX_ACTORS: Final = 1024
 
 ACTOR_PID: Final = "actor.process.pid"
 CMD_LINE: Final = "actor.process.cmd_line"
+_PROGRAM: Final = ("process.name", "process.file.path", "process.cmd_line")
 _USERS: Final = tuple(
     (f"{who}.uid", f"{who}.name") for who in ("actor.user", "actor.process.user", "process.user", "user")
 )
@@ -84,19 +87,33 @@ class Enricher:
     def _with_own_process(self, event: Event, values: dict[str, Value]) -> dict[str, Value]:
         """A process that started a program or changed itself: `process` is what the record describes."""
         if values["activity_id"] == LAUNCH:
-            process = self._processes.started(
-                int(values["process.pid"]),
-                int(values.get("process.parent_process.pid", 0)),
-                str(values.get("process.name", "")),
-                str(values.get("process.file.path", "")),
-                str(values.get("process.cmd_line", "")),
-                int(values["time"]),
-                int(values["unmapped.audit.serial"]),
-            )
+            process = self._told_launch(values) if "process.uid" in values else self._launch(values)
             # The program's attributes are new with each launch, so none are kept for later.
             return _launched(event, process, values)
         process = self._seen(values, "process")
         return _kept(process, "process") | _kept(process, "actor.process") | values
+
+    def _launch(self, values: dict[str, Value]) -> Process:
+        return self._processes.started(
+            int(values["process.pid"]),
+            int(values.get("process.parent_process.pid", 0)),
+            str(values.get("process.name", "")),
+            str(values.get("process.file.path", "")),
+            str(values.get("process.cmd_line", "")),
+            int(values["time"]),
+            int(values["unmapped.audit.serial"]),
+        )
+
+    def _told_launch(self, values: dict[str, Value]) -> Process:
+        """As a sensor in the kernel tells it, which knows the identity of process and parent, and the container."""
+        time_ms, parent_uid = int(values["time"]), values.pop("process.parent_process.uid", "")
+        parent_pid = int(values.get("process.parent_process.pid", 0))
+        parent = self._processes.identified(str(parent_uid), parent_pid, time_ms) if parent_uid else None
+        process = self._processes.launched(str(values["process.uid"]), int(values["process.pid"]), parent, time_ms)
+        process.container = _container(values, "process")
+        name, exe, cmd_line = (str(values.get(path, "")) for path in _PROGRAM)
+        self._processes.run(process, name, exe, cmd_line)
+        return process
 
     def _with_actor(self, class_uid: int, values: dict[str, Value]) -> dict[str, Value]:
         actor = self._seen(values, "actor.process")
@@ -116,6 +133,8 @@ class Enricher:
         return _kept(target, "process") if class_uid == PROCESS_ACTIVITY else {"process.uid": target.uid}
 
     def _seen(self, values: dict[str, Value], prefix: str) -> Process:
+        if f"{prefix}.uid" in values:
+            return self._told(values, prefix)
         return self._processes.seen(
             int(values[f"{prefix}.pid"]),
             int(values.get(f"{prefix}.parent_process.pid", 0)),
@@ -125,6 +144,20 @@ class Enricher:
             int(values["unmapped.audit.serial"]),
         )
 
+    def _told(self, values: dict[str, Value], prefix: str) -> Process:
+        """The process whose identity the event says; what /proc did not tell of it is the event's."""
+        time_ms = int(values["time"])
+        process = self._processes.identified(str(values[f"{prefix}.uid"]), int(values[f"{prefix}.pid"]), time_ms)
+        if not process.exe:
+            process.container = _container(values, prefix)
+            parent_uid = values.get(f"{prefix}.parent_process.uid")
+            if parent_uid is not None:
+                parent_pid = int(values[f"{prefix}.parent_process.pid"])
+                process.parent = self._processes.identified(str(parent_uid), parent_pid, time_ms)
+            exe = str(values.get(f"{prefix}.file.path", ""))
+            self._processes.run(process, str(values.get(f"{prefix}.name", "")), exe, process.cmd_line)
+        return process
+
     def _name_users(self, values: dict[str, Value]) -> None:
         for uid_path, name_path in _USERS:
             uid = values.get(uid_path)
@@ -132,6 +165,11 @@ class Enricher:
                 name = self._users.name(str(uid))
                 if name is not None:
                     values[name_path] = name
+
+
+def _container(values: dict[str, Value], prefix: str) -> Container | None:
+    uid, runtime, pod = (str(values.get(f"{prefix}.container.{name}", "")) for name in ("uid", "runtime", "pod_uuid"))
+    return Container(uid, runtime, pod) if uid else None
 
 
 class _Paths:

@@ -1,7 +1,8 @@
 """The processes of this host as the agent knows them: identity, lineage, container.
 
 A process is read from /proc when its program starts or it is first met. One that has ended by then is known from its
-audit records alone; its identity then is its first record's time and serial, and says so.
+audit records alone; its identity then is its first record's time and serial, and says so. A sensor in the kernel tells
+the identity itself, so that /proc is only asked for what was never told.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from tocsin.model.event import Value
 
-__all__ = ["Process", "ProcessTable"]
+__all__ = ["TICKS_PER_S", "Process", "ProcessTable", "identity_prefix"]
 
 MAX_PROCESSES: Final = 8192
 MAX_ANCESTORS: Final = 8
@@ -94,7 +95,7 @@ class ProcessTable:
 
     def __init__(self, redact: Callable[[str], str], boot_id: str | None = None) -> None:
         self._redact = redact
-        self._prefix = (boot_id or BOOT_ID.read_text().strip()).replace("-", "")[:12]
+        self._prefix = identity_prefix(boot_id or BOOT_ID.read_text().strip())
         self._by_pid: dict[int, Process] = {}
         self._boot_ms = _boot_time_ms()
 
@@ -106,14 +107,46 @@ class ProcessTable:
     ) -> Process:
         """The process that has just started a program, with the program's name, executable and arguments."""
         process = self._current(pid, time_ms) or self._from_record(pid, time_ms, serial)
-        process.name, process.exe, process.cmd_line = name, exe, self._redact(cmd_line)
         if process.parent is None or process.parent.pid != parent_pid:
             process.parent = self.find(parent_pid, time_ms)
         if process.from_proc:
             process.container = procfs.read_container(pid)
         if process.container is None and not process.from_proc and process.parent:
             process.container = process.parent.container
+        self.run(process, name, exe, cmd_line)
+        return process
+
+    def run(self, process: Process, name: str, exe: str, cmd_line: str) -> None:
+        """Note which program a process runs from now on."""
+        process.name, process.exe, process.cmd_line = name, exe, self._redact(cmd_line)
         self._keep(process)
+
+    def launched(self, uid: str, pid: int, parent: Process | None, time_ms: int) -> Process:
+        """The process of this identity, which has just started a program: /proc is not asked."""
+        process = self._by_pid.get(pid)
+        if process is None or process.uid != uid:
+            process = self._told(uid, pid, time_ms)
+        process.parent = parent
+        return process
+
+    def identified(self, uid: str, pid: int, time_ms: int) -> Process:
+        """The process of this identity, from /proc if it was never met; one that has ended by then has no name yet."""
+        known = self._by_pid.get(pid)
+        if known is not None and known.uid == uid:
+            if time_ms - known.checked_ms >= RECHECK_AFTER_MS:
+                known.checked_ms = time_ms
+            return known
+        found = self._current(pid, time_ms)
+        if found is not None and found.uid == uid:
+            return found
+        process = self._told(uid, pid, time_ms)
+        self._keep(process)
+        return process
+
+    def _told(self, uid: str, pid: int, time_ms: int) -> Process:
+        process = Process(pid, uid, from_proc=True, time_ms=time_ms)
+        process.ticks = int(uid.rpartition("-")[2])
+        process.created_ms = self._started_ms(process.ticks)
         return process
 
     def seen(self, pid: int, parent_pid: int, name: str, exe: str, time_ms: int, serial: int) -> Process:
@@ -182,6 +215,11 @@ class ProcessTable:
         self._by_pid[process.pid] = process
         if len(self._by_pid) > MAX_PROCESSES:
             del self._by_pid[next(iter(self._by_pid))]
+
+
+def identity_prefix(boot_id: str) -> str:
+    """What the identities of all processes of a boot begin with; the process id and its start follow."""
+    return boot_id.replace("-", "")[:12]
 
 
 def _lineage(process: Process) -> tuple[str, ...]:

@@ -11,9 +11,21 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Container", "Stat", "container_of", "read_cmd_line", "read_container", "read_exe", "read_stat"]
+__all__ = [
+    "Container",
+    "Identity",
+    "Stat",
+    "container_of",
+    "read_cmd_line",
+    "read_container",
+    "read_exe",
+    "read_identity",
+    "read_stat",
+]
 
 LONGEST_STAT: Final = 1024
+LONGEST_STATUS: Final = 4096
+LONGEST_NUMBER: Final = 32
 LONGEST_CGROUP: Final = 4096
 LONGEST_CMD_LINE: Final = 4096
 
@@ -31,6 +43,17 @@ class Stat:
     name: str
     parent_pid: int
     start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose process it is; `auid` and `session` are 4294967295 where nobody logged in."""
+
+    uid: int
+    euid: int
+    egid: int
+    auid: int
+    session: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +78,21 @@ def read_stat(pid: int) -> Stat | None:
     return Stat(head.partition(b" (")[2].decode("utf-8", "backslashreplace"), int(fields[1]), int(fields[19]))
 
 
+def read_identity(pid: int) -> Identity | None:
+    """None if the process is gone."""
+    status = _read(f"/proc/{pid}/status", LONGEST_STATUS)
+    users, groups = _ids(status, b"\nUid:"), _ids(status, b"\nGid:")
+    login = _read(f"/proc/{pid}/loginuid", LONGEST_NUMBER), _read(f"/proc/{pid}/sessionid", LONGEST_NUMBER)
+    if not users or not groups or not all(login):
+        return None
+    return Identity(users[0], users[1], groups[1], int(login[0]), int(login[1]))
+
+
+def _ids(status: bytes, label: bytes) -> list[int]:
+    """Real, effective, saved and file system id."""
+    return [int(number) for number in status.partition(label)[2].partition(b"\n")[0].split()]
+
+
 def read_cmd_line(pid: int) -> str:
     """Arguments joined by spaces; empty for a kernel thread and for a process that is gone."""
     content = _read(f"/proc/{pid}/cmdline", LONGEST_CMD_LINE)
@@ -71,7 +109,12 @@ def read_exe(pid: int) -> str:
 
 def read_container(pid: int) -> Container | None:
     """The container that a process runs in, None if in none that has an id."""
-    return container_of(_read(f"/proc/{pid}/cgroup", LONGEST_CGROUP))
+    return container_of(read_cgroup(pid))
+
+
+def read_cgroup(pid: int) -> bytes:
+    """The paths of a process's cgroups; empty if it is gone."""
+    return _read(f"/proc/{pid}/cgroup", LONGEST_CGROUP)
 
 
 @functools.lru_cache(maxsize=1024)

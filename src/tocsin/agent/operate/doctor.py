@@ -78,6 +78,15 @@ def _rules(config: Config) -> str:
     return f"{len(rules.rules)} rules compile"
 
 
+def _ebpf(config: Config) -> str:
+    if not config.ebpf.enabled:
+        return "not asked for"
+    from tocsin.agent.bpf.sensor import load  # noqa: PLC0415 - only who asks for it needs it
+
+    load(config.ebpf).close()
+    return "the kernel takes the programs"
+
+
 def _redaction(config: Config) -> str:
     redactor = Redactor(config.redact.patterns, defaults=config.redact.defaults)
     if config.redact.defaults and "secret-canary" in redactor.clean("tool --password=secret-canary"):
@@ -125,6 +134,7 @@ _CHECKS: Final[dict[str, Callable[[Config], str]]] = {
     "root": _root,
     "audit": _audit,
     "rules": _rules,
+    "ebpf": _ebpf,
     "redaction": _redaction,
     "identity": _identity,
     "server": _server,

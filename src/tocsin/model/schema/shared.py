@@ -92,7 +92,7 @@ BASE: tuple[Attribute, ...] = (
     text("message", "one line for people"),
     text("metadata.uid", "id of the event, time-ordered, derived from its batch"),
     text("metadata.tenant_uid", "org that the event belongs to"),
-    text("metadata.log_name", "source format: auditd, cloudtrail, k8s-audit, windows, syslog, access-log, ..."),
+    text("metadata.log_name", "source format: auditd, ebpf, cloudtrail, k8s-audit, windows, syslog, access-log, ..."),
     text("metadata.log_source", "part of the source that it comes from: channel of a Windows log, syslog facility"),
     text("metadata.log_provider", "what wrote it: provider of a Windows log, program of a syslog line, web server"),
     text("metadata.log_level", "level as the source writes it"),
@@ -111,6 +111,9 @@ BASE: tuple[Attribute, ...] = (
     text("device.ip", "main address of the machine"),
     integer("unmapped.audit.serial", "serial number of the kernel's audit event"),
     text("unmapped.audit.identity", "how the process identity came about: proc or record"),
+    boolean(
+        "unmapped.truncated", "the sensor keeps no arguments as long as these, or no path as deep; absent if whole"
+    ),
     json("metadata.tags", "tags of the host, as its capture policy says: [{name, value}]"),
     integer("unmapped.sample_rate", "one in how many such events is kept; absent if all are"),
     json("unmapped.source", "the original event of a JSON source, whole"),

@@ -10,7 +10,7 @@ from tocsin.model.event import Value
 from tocsin.normalize.auditd.interpret import UNSET_IDS
 from tocsin.normalize.auditd.record import AuditRecord, Keys, Picker
 
-__all__ = ["acting_process", "file_values", "integer", "join_path", "present"]
+__all__ = ["acting_process", "file_values", "integer", "join_path", "present", "process_values"]
 
 # In the order in which _process_values takes them; the names are those of audit's fields.
 _FIELDS: Final = ("pid", "ppid", "auid", "uid", "euid", "egid", "tty", "ses", "comm", "exe", "UID")
@@ -53,12 +53,15 @@ def _process_values(prefix: str, pid: str, *others: str) -> dict[str, Value]:
     number = integer(pid)
     if number is None:
         return _EVERY_EVENT | _login_values(others[1])
-    return _other_values(prefix, others) | {f"{prefix}.pid": number}
+    return process_values(prefix, others) | {f"{prefix}.pid": number}
 
 
 @lru_cache(maxsize=1024)
-def _other_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
-    """Without its id: programs that one process starts again and again differ in nothing else."""
+def process_values(prefix: str, fields: tuple[str, ...]) -> dict[str, Value]:
+    """What `fields` say of a process: parent, auid, uid, euid, egid, terminal, session, comm, exe, login name.
+
+    Without its id: programs that one process starts again and again differ in nothing else.
+    """
     ppid, auid, uid, euid, egid, tty, ses, comm, exe, user = fields
     values: dict[str, Value] = dict(_EVERY_EVENT)
     _set_integer(values, f"{prefix}.parent_process.pid", ppid)

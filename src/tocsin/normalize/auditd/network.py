@@ -10,14 +10,14 @@ from tocsin.normalize.auditd.reassemble import AuditEvent
 from tocsin.normalize.auditd.record import AuditRecord
 from tocsin.normalize.auditd.sockaddr import decode_sockaddr, family_name
 
-__all__ = ["read_accept", "read_connect", "read_listen", "read_traffic"]
+__all__ = ["REFUSED", "UNDER_WAY", "read_accept", "read_connect", "read_listen", "read_traffic"]
 
 _OPEN, _FAIL, _REFUSE = 1, 4, 5
 _UNKNOWN, _INBOUND, _OUTBOUND = 0, 1, 2
 _SUCCESS: Final = 1
-_REFUSED: Final = "-111"
+REFUSED: Final = "-111"
 # Under way, as a socket that does not wait is told: EINPROGRESS, EINTR and the kernel's own restart codes.
-_UNDER_WAY: Final = frozenset({"-115", "-4", "-512", "-513", "-514", "-516"})
+UNDER_WAY: Final = frozenset({"-115", "-4", "-512", "-513", "-514", "-516"})
 
 
 def read_connect(values: dict[str, Value], event: AuditEvent, call: AuditRecord | None, code: str) -> None:
@@ -26,10 +26,10 @@ def read_connect(values: dict[str, Value], event: AuditEvent, call: AuditRecord 
     _set_endpoint(values, event, "dst_endpoint")
     values["connection_info.direction_id"] = _OUTBOUND
     exit_code = call.get("exit") if call else ""
-    if exit_code in _UNDER_WAY:
+    if exit_code in UNDER_WAY:
         values["status_id"] = _SUCCESS
     elif values.get("status_id") != _SUCCESS:
-        values["activity_id"] = _REFUSE if exit_code == _REFUSED else _FAIL
+        values["activity_id"] = _REFUSE if exit_code == REFUSED else _FAIL
 
 
 def read_accept(values: dict[str, Value], event: AuditEvent, call: AuditRecord | None, code: str) -> None:

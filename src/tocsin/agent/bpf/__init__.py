@@ -1,0 +1,1 @@
+"""Programs started, ended and connected, told by our own eBPF programs instead of the kernel's audit."""

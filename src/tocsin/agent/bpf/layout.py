@@ -1,0 +1,45 @@
+"""How a record of the sensor lies in memory: `struct record` of sensor.bpf.c, field by field."""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import Final
+
+__all__ = ["ENDED_BY_CORE", "HEAD", "HEAD_SIZE", "IDENTITY", "KINDS", "WHO", "Flag", "Kind", "text_of"]
+
+HEAD: Final = struct.Struct("=QHHiHHIII")  # time, kind, flags, result, sizes: exe, cwd, rest, whole, body
+# The process: its start and id, its parent's id and start, its cgroup; then its users and groups, names, terminal.
+IDENTITY: Final = struct.Struct("=QIIQQ")
+WHO: Final = struct.Struct("=6I16s64s")
+HEAD_SIZE: Final = HEAD.size + IDENTITY.size + WHO.size
+ENDED_BY_CORE: Final = 0x80
+
+
+class Kind(enum.IntEnum):
+    """What a record tells of."""
+
+    EXEC = 1
+    REFUSED = 2
+    CONNECT = 3
+    ACCEPT = 4
+    BIND = 5
+    EXIT = 6
+
+
+class Flag(enum.IntFlag):
+    """What is to be known of a record's body."""
+
+    EXE_DELETED = 1
+    CWD_DELETED = 2
+    TRUNCATED = 4
+    UNREADABLE = 8
+    BY_DESCRIPTOR = 16
+
+
+KINDS: Final = len(Kind) + 1
+
+
+def text_of(raw: bytes) -> str:
+    """A text that ends at the first NUL, decoded as audit's are."""
+    return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")

@@ -1,0 +1,55 @@
+"""Which audit rules the eBPF sensor makes superfluous: those whose every event it gives as well."""
+
+from __future__ import annotations
+
+import errno
+import platform
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from tocsin.agent.audit.rule_fields import ACTIONS, ADDRESS_FAMILIES, ARCHES, BITS, FIELDS, FILTERS, OPERATORS
+from tocsin.normalize.auditd.tables import syscall_names
+
+if TYPE_CHECKING:
+    from tocsin.agent.audit.rules import Rule
+
+__all__ = ["replaces"]
+
+_LAUNCHES: Final = frozenset({"execve", "execveat"})
+_CONNECTIONS: Final = frozenset({"connect", "bind", "accept", "accept4"})
+_EQUAL: Final = OPERATORS["="]
+_SUCCEEDED: Final = (FIELDS["success"], _EQUAL, 1)
+_DENIED: Final = frozenset((FIELDS["exit"], _EQUAL, -code & 0xFFFFFFFF) for code in (errno.EACCES, errno.EPERM))
+_OVER_IP: Final = frozenset((FIELDS["saddr_fam"], _EQUAL, ADDRESS_FAMILIES[name]) for name in ("inet", "inet6"))
+
+
+def replaces(rule: Rule) -> bool:
+    """Does the sensor give everything that this rule asks for?
+
+    It gives every program that was started; of what was refused or connected, what came by the machine's own system
+    calls, not by those of 32-bit programs.
+    """
+    if rule.list_flags & 0xF != FILTERS["exit"] or rule.action != ACTIONS["always"]:
+        return False
+    conditions = set(rule.fields)
+    arch = next((value for number, operator, value in rule.fields if number == FIELDS["arch"]), None)
+    conditions = {condition for condition in conditions if condition[0] not in {FIELDS["arch"], FIELDS["key"]}}
+    calls = _calls(rule, arch)
+    if calls and calls <= _LAUNCHES:
+        return conditions == {_SUCCEEDED} or (arch == _native() and len(conditions) == 1 and conditions <= _DENIED)
+    if calls and calls <= _CONNECTIONS:
+        return arch == _native() and len(conditions) == 1 and conditions <= _OVER_IP
+    return False
+
+
+@cache
+def _native() -> int:
+    return ARCHES[BITS.get(platform.machine(), {}).get("b64", platform.machine())]
+
+
+def _calls(rule: Rule, arch: int | None) -> frozenset[str]:
+    """The system calls of a rule by name; none if it does not say for which architecture."""
+    name = next((name for name, code in ARCHES.items() if code == arch), "")
+    table = syscall_names().get(name, {})
+    numbers = (word * 32 + bit for word, mask in enumerate(rule.mask) for bit in range(32) if mask >> bit & 1)
+    return frozenset(table.get(number, str(number)) for number in numbers)
