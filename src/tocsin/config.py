@@ -10,6 +10,7 @@ import socket
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -81,6 +82,19 @@ class Settings(BaseSettings):
     )
     intel_hunt_days: int = Field(
         30, ge=0, description="Days of history that are searched for indicators when they arrive; 0 searches none."
+    )
+
+    agent_offline_s: float = Field(
+        300.0,
+        ge=0,
+        description="Silence in seconds after which an alert says that an agent is offline; 0 says nothing.",
+    )
+    agent_clones: int = Field(
+        20, ge=0, description="Clones of one host's image whose agents may join within a day by themselves; 0 is none."
+    )
+    agent_certificates: Literal["off", "issued", "required"] = Field(
+        "off",
+        description="Client certificates of agents over TLS: none, issued and checked where shown, or required.",
     )
 
     @classmethod

@@ -178,14 +178,14 @@ def test_the_histogram_counts_what_the_search_finds(console: Console, client: Te
 
 
 def test_agents_and_status(console: Console, client: TestClient) -> None:
-    """Agents are healthy, late or silent by when they were last heard of; the status counts everything."""
+    """Agents are online or offline by when they were last heard of; the status counts everything."""
     console.intrusion()
     console.enrol()
     found = {agent["hostname"]: agent["state"] for agent in client.get("/api/v1/agents").json()["agents"]}
-    assert found == {"web-1": "healthy", "bastion-2": "late", "db-1": "silent"}
+    assert found == {"web-1": "online", "bastion-2": "online", "db-1": "offline"}
     status = client.get("/api/v1/status").json()
     assert status["alerts"] == {"open": 8, "acknowledged": 0, "closed": 0}
-    assert status["agents"] == {"healthy": 1, "late": 1, "silent": 1, "never": 0}
+    assert status["agents"] == {"online": 2, "offline": 1, "revoked": 0, "never seen": 0}
     assert status["org"] == ORG
 
 

@@ -17,10 +17,14 @@ from starlette.testclient import TestClient
 
 from tocsin.adapters.sqlite_log import SqliteLog
 from tocsin.ingest.appender import Appender
+from tocsin.ingest.certificates import AgentCertificates, Mode
 from tocsin.ingest.chain import Chains
 from tocsin.ingest.dead_letters import DeadLetters
 from tocsin.ingest.gateway import Gateway
 from tocsin.ingest.inlet import Inlet
+from tocsin.ingest.joining import joining_routes
+from tocsin.ingest.policies import Policies
+from tocsin.ingest.reports import Reports
 from tocsin.ingest.routes import ingest_routes
 from tocsin.ingest.senders import Senders
 from tocsin.model import wire
@@ -98,9 +102,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
     engine = open_state(f"sqlite:///{tmp_path / 'state.db'}")
     log = SqliteLog(tmp_path / "log.db", 2)
     appender, letters, senders = Appender(log), DeadLetters(engine, clock), Senders(engine)
-    gateway = Gateway(senders, Chains(), appender, letters, clock)
+    policies = Policies(engine)
+    gateway = Gateway(senders, Chains(), appender, letters, clock, policies)
     inlet = Inlet(READERS, Ed25519PrivateKey.generate(), appender, letters, clock, gateway="gateway")
-    routes = ingest_routes(gateway, inlet, senders, engine, clock, authorize=_only_the_key, ca_pem="")
+    certificates = AgentCertificates(tmp_path / "tls", Mode())
+    reports = Reports(senders, policies, engine, clock, certificates)
+    routes = ingest_routes(gateway, inlet, reports, certificates, authorize=_only_the_key)
+    routes += joining_routes(senders, engine, clock, certificates, ca_pem="", clones_a_day=2)
     with TestClient(Starlette(routes=routes)) as client:
         yield Server(client, engine, log)
     appender.close()

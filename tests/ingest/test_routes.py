@@ -33,7 +33,7 @@ def test_a_batch_is_in_the_log_when_it_is_acknowledged(server: Server, sender: S
     """The answer names the next sequence, and the log holds the very bytes."""
     payload = sender.seal(LAUNCH)
     answer = server.client.post("/ingest/batch", content=payload)
-    assert (answer.status_code, answer.json()) == (200, {"epoch": 1, "next": 1, "known": False})
+    assert (answer.status_code, answer.json()) == (200, {"epoch": 1, "next": 1, "known": False, "policy": ""})
     assert [entry.payload for entry in server.entries()] == [payload]
 
 
@@ -42,7 +42,7 @@ def test_a_repeated_batch_is_acknowledged_and_not_stored_again(server: Server, s
     payload = sender.seal(LAUNCH)
     server.client.post("/ingest/batch", content=payload)
     answer = server.client.post("/ingest/batch", content=payload)
-    assert answer.json() == {"epoch": 1, "next": 1, "known": True}
+    assert answer.json() == {"epoch": 1, "next": 1, "known": True, "policy": ""}
     assert len(server.entries()) == 1
 
 

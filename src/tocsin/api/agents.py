@@ -9,8 +9,8 @@ from tocsin.state.tables import agent
 
 __all__ = ["STATES", "Agent", "agents", "state_of"]
 
-STATES = ("healthy", "late", "silent", "never")
-_LATE_MS, _SILENT_MS = 60_000, 300_000
+STATES = ("online", "offline", "revoked", "never seen")
+_OFFLINE_MS = 120_000  # four reports that did not come
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -23,19 +23,22 @@ class Agent(msgspec.Struct, frozen=True):
     boot_id: str
     host: dict[str, object] | None
     health: dict[str, object] | None
+    revoked_at: int | None
+    cloned_from: str | None
     state: str
 
 
-def state_of(last_seen_at: int | None, now_ms: int) -> str:
+def state_of(last_seen_at: int | None, revoked_at: int | None, now_ms: int) -> str:
     """How an agent does, by when it was last heard of."""
+    if revoked_at is not None:
+        return "revoked"
     if last_seen_at is None:
-        return "never"
-    quiet_ms = now_ms - last_seen_at
-    return "healthy" if quiet_ms < _LATE_MS else "late" if quiet_ms < _SILENT_MS else "silent"
+        return "never seen"
+    return "online" if now_ms - last_seen_at < _OFFLINE_MS else "offline"
 
 
 def agents(connection: sa.Connection, org: str, now_ms: int) -> list[Agent]:
     """All agents of an org, by host name."""
     columns = [agent.c[name] for name in Agent.__struct_fields__ if name != "state"]
     rows = connection.execute(sa.select(*columns).where(agent.c.org == org).order_by(agent.c.hostname, agent.c.id))
-    return [Agent(**row, state=state_of(row["last_seen_at"], now_ms)) for row in rows.mappings()]
+    return [Agent(**row, state=state_of(row["last_seen_at"], row["revoked_at"], now_ms)) for row in rows.mappings()]

@@ -154,7 +154,9 @@ class AgentBody(_Body):
     boot_id: str
     host: dict[str, Any] | None
     health: dict[str, Any] | None
-    state: str = Field(description="healthy, late, silent or never")
+    revoked_at: int | None = Field(description="ms; from then on nothing is taken from it")
+    cloned_from: str | None = Field(description="the agent with whose state folder it began")
+    state: str = Field(description="online, offline, revoked or never seen")
 
 
 class AgentList(_Body):

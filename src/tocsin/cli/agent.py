@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from tocsin.cli import policy
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
 
 __all__ = ["app"]
 
 app = typer.Typer(help="The agent on this host, and tokens that let another host join.", no_args_is_help=True)
+app.add_typer(policy.app, name="policy")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -82,3 +84,56 @@ def tag(
         found = agent_tags(connection, server.org).get(agent_id, {})
     said = json.dumps({"agent": agent_id, "tags": found}) if as_json else " ".join(f"{n}={v}" for n, v in found.items())
     typer.echo(said or "no tags")
+
+
+@app.command("list")
+def list_agents(config: ConfigOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """List the agents: online, offline, revoked or never seen."""
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    from tocsin.api.agents import agents
+    from tocsin.cli.opened import opened
+    from tocsin.state.engine import reading
+
+    server = opened(config, data_dir)
+    with reading(server.state) as connection:
+        found = agents(connection, server.org, server.now_ms)
+    if as_json:
+        for each in found:
+            typer.echo(msgspec.json.encode(each))
+        return
+    table = Table("Host", "Agent", "State", "Last seen", "Clone of", box=None)
+    for each in found:
+        seen = "" if each.last_seen_at is None else f"{(server.now_ms - each.last_seen_at) // 1000} s ago"
+        table.add_row(each.hostname, each.id, each.state, seen, each.cloned_from or "")
+    Console().print(table if found else "no agent is enrolled")
+
+
+@app.command()
+def revoke(
+    named: Annotated[str, typer.Argument(metavar="AGENT", help="Its id or host name.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back.")] = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take nothing more from an agent; it holds for every gateway when this returns."""
+    import time
+
+    from tocsin.cli.opened import opened
+    from tocsin.ingest.senders import REVOKED_WITHIN_S
+    from tocsin.state.fleet import readmit, revoke
+    from tocsin.state.life.tags import find_agent
+
+    server = opened(config, data_dir)
+    with server.state.begin() as connection:
+        agent_id = find_agent(connection, server.org, named)
+        if undo:
+            readmit(connection, server.org, agent_id)
+        else:
+            revoke(connection, server.org, agent_id, server.now_ms)
+    time.sleep(REVOKED_WITHIN_S)
+    done = "admitted again" if undo else "revoked"
+    typer.echo(json.dumps({"agent": agent_id, "revoked": not undo}) if as_json else f"agent {agent_id} is {done}")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["ensure_certificate", "fingerprint", "own_addresses"]
+__all__ = ["authority", "ensure_certificate", "fingerprint", "own_addresses"]
 
 _SIOCGIFADDR, _IFREQ_BYTES, _ADDRESS_AT = 0x8915, 256, 20
 _LINK_LOCAL = "fe80"
@@ -28,7 +28,7 @@ def ensure_certificate(folder: Path, names: list[str]) -> tuple[Path, Path, str]
     Keys are readable by the owner alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ca_key, ca = _authority(folder)
+    ca_key, ca = authority(folder)
     chain, key = folder / "server.pem", folder / "server.key"
     wanted = sorted({*names, "localhost", "127.0.0.1", socket.gethostname()})
     if not _still_good(chain, wanted):
@@ -66,7 +66,8 @@ def fingerprint(folder: Path) -> str:
     return x509.load_pem_x509_certificate(file.read_bytes()).fingerprint(hashes.SHA256()).hex() if file.exists() else ""
 
 
-def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """The authority's key and certificate, made if there are none."""
     key_file, ca_file = folder / "ca.key", folder / "ca.pem"
     if ca_file.exists():
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 
 from tocsin.state.tables import agent, ledger
 
-__all__ = ["DROPPED", "INTENTIONAL", "Coverage", "coverage", "hour_of"]
+__all__ = ["DROPPED", "INTENTIONAL", "Coverage", "coverage", "hour_of", "reason_of"]
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _BACKLOG_DAYS = 30  # an agent's clock is believed so far back, and an hour ahead
 
 # What an agent left out because it was told to; everything else that was not kept is loss.
-INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded", "own"})
+INTENTIONAL = frozenset({"sampled", "rate_limited", "excluded", "adaptive", "own"})
 DROPPED = "dropped"  # the rows of a batch of which only the tombstone came
 
 
@@ -42,9 +42,20 @@ class Coverage(msgspec.Struct):
         return 100.0 * self.events / wanted if wanted else 100.0
 
     @property
+    def kept_percent(self) -> float:
+        """Events kept, of all that the agent knows to have happened: what it left out as it was told counts too."""
+        happened = self.events + self.lost + self.left_out
+        return 100.0 * self.events / happened if happened else 100.0
+
+    @property
     def intact(self) -> bool:
         """Whether every batch is there and follows the one before."""
         return not self.missing_batches and not self.broken_links
+
+
+def reason_of(said: str) -> str:
+    """Why events were not kept, without the class of which they were: sampled/4001 is for sampled."""
+    return said.partition("/")[0]
 
 
 def hour_of(received_at: int, created_at: int) -> int:
@@ -101,8 +112,8 @@ def _add(hour: Coverage, row: sa.Row[Any], before: sa.Row[Any] | None) -> None:
     else:
         hour.events += row.rows
     hour.not_kept = dict(Counter(hour.not_kept) + counts)
-    hour.left_out += sum(n for reason, n in counts.items() if reason in INTENTIONAL)
-    hour.lost += sum(n for reason, n in counts.items() if reason not in INTENTIONAL)
+    hour.left_out += sum(n for reason, n in counts.items() if reason_of(reason) in INTENTIONAL)
+    hour.lost += sum(n for reason, n in counts.items() if reason_of(reason) not in INTENTIONAL)
     if before is None:
         return
     if row.epoch == before.epoch:

@@ -10,9 +10,10 @@ from tocsin import metrics
 from tocsin.columnar.check import check as check_batch
 from tocsin.ingest.appender import Appender
 from tocsin.ingest.chain import Admission, Chains
-from tocsin.ingest.coverage import DROPPED, INTENTIONAL
+from tocsin.ingest.coverage import DROPPED, INTENTIONAL, reason_of
 from tocsin.ingest.dead_letters import DeadLetters
-from tocsin.ingest.senders import Senders
+from tocsin.ingest.policies import Policies
+from tocsin.ingest.senders import Revoked, Senders
 from tocsin.model import wire
 from tocsin.model.errors import BadInput
 from tocsin.model.wire import BatchHeader, Envelope
@@ -27,28 +28,40 @@ class Receipt(msgspec.Struct, frozen=True):
     epoch: int
     next: int
     known: bool = False
+    policy: str = ""  # the capture policies that the sender is to apply
 
 
 class Gateway:
     """Takes batches from senders to the log."""
 
     def __init__(
-        self, senders: Senders, chains: Chains, appender: Appender, dead_letters: DeadLetters, clock: Clock
+        self,
+        senders: Senders,
+        chains: Chains,
+        appender: Appender,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        policies: Policies,
     ) -> None:
         self._senders, self._chains, self._appender = senders, chains, appender
         self._dead_letters, self._clock = dead_letters, clock
+        self.policies = policies
 
     async def receive(self, payload: bytes) -> Receipt:
         """Append a batch and return once it is synced; a batch already there is acknowledged again.
 
         Raises:
             InvalidBatch, BadSignature, ChainBroken: refused for good, and in the dead letters.
+            Revoked: nothing is taken from this sender any more.
             TryLater: not taken now.
         """
         try:
             envelope, header = self._open(payload)
             async with self._chains.lock(header):
                 return await self._take(payload, envelope, header)
+        except Revoked:
+            metrics.BATCHES_REFUSED.labels(Revoked.__name__).inc()
+            raise
         except BadInput as error:
             metrics.BATCHES_REFUSED.labels(type(error).__name__).inc()
             await asyncio.to_thread(self._dead_letters.put, "batch", str(error), payload)
@@ -69,7 +82,8 @@ class Gateway:
             self._count(header, admission, dropped=not envelope.body and header.rows > 0)
         last = self._chains.last(header.org, header.agent)
         following = last.sequence + 1 if last else header.sequence + 1
-        return Receipt(header.epoch, following, admission is Admission.KNOWN)
+        wanted = self.policies.wanted(header.org, header.agent)
+        return Receipt(header.epoch, following, admission is Admission.KNOWN, wanted)
 
     def _entry(self, payload: bytes, header: BatchHeader) -> NewEntry:
         now = self._clock.now_ms()
@@ -85,4 +99,5 @@ class Gateway:
         if admission is Admission.GAP:
             metrics.CHAIN_GAPS.inc()
         for reason, count in header.not_kept.items():
-            metrics.EVENTS_NOT_KEPT.labels(reason, str(reason in INTENTIONAL).lower()).inc(count)
+            why = reason_of(reason)
+            metrics.EVENTS_NOT_KEPT.labels(why, str(why in INTENTIONAL).lower()).inc(count)

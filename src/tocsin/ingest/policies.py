@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 import msgspec
 import sqlalchemy as sa
@@ -12,9 +11,9 @@ import structlog
 from tocsin.state.engine import reading
 from tocsin.state.life.changes import change_numbers
 from tocsin.state.life.tags import all_tags
-from tocsin.state.policies import PolicyVersion, all_policies, meant_for
+from tocsin.state.policies import PolicyVersion, all_policies, meant_for, name_of
 
-__all__ = ["Delivery", "Policies", "Policy", "wanted_name"]
+__all__ = ["Delivery", "Policies", "Policy"]
 
 _log = structlog.get_logger(__name__)
 _EVERY_S = 1.0
@@ -35,11 +34,6 @@ class Delivery(msgspec.Struct, frozen=True):
     policies: list[Policy]
 
 
-def wanted_name(policies: Iterable[PolicyVersion]) -> str:
-    """What stands for these policies in these versions: base@2,web@7."""
-    return ",".join(f"{each.name}@{each.version}" for each in policies)
-
-
 class Policies:
     """The policies and tags of the state, looked at once a second, read when something has changed."""
 
@@ -52,12 +46,12 @@ class Policies:
 
     def wanted(self, org: str, agent: str) -> str:
         """The name of what the agent is to apply; empty if nothing."""
-        return wanted_name(self._meant(org, agent))
+        return name_of(self._meant(org, agent))
 
     def delivery(self, org: str, agent: str, known: str) -> Delivery:
         """What the agent is to apply, for one that has applied what `known` names."""
         meant = self._meant(org, agent)
-        name = wanted_name(meant)
+        name = name_of(meant)
         contents = [Policy(each.name, each.version, each.content) for each in meant]
         return Delivery(name, [] if name == known else contents)
 

@@ -24,6 +24,7 @@ from tocsin.wiring.correlator import correlator_part
 from tocsin.wiring.listed import Listed
 from tocsin.wiring.names import DETECTOR
 from tocsin.wiring.part import Part, refuse_to_state
+from tocsin.wiring.presence import Presence
 from tocsin.wiring.rules import LiveRules, RuleSet
 from tocsin.wiring.verdict import keep, silenced
 
@@ -54,6 +55,7 @@ def detector_parts(settings: Settings, engine: sa.Engine, log: EventLog, clock: 
         correlator_part(settings, engine, live, clock),
         Part("rules", live.watch, live.halt, live.wake),
         Part("indicators", listed.run),
+        Part("presence", Presence(engine, clock, settings.agent_offline_s).run),
         Part("delivery", lambda _stop: delivery.run(), delivery.stop),
     ]
 

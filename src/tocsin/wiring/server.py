@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -25,9 +27,13 @@ from tocsin.detect.life.books import RuleBooks
 from tocsin.detect.life.overview import Rules
 from tocsin.ingest.appender import Appender
 from tocsin.ingest.authority import ensure_certificate, own_addresses
+from tocsin.ingest.certificates import AgentCertificates, Mode
 from tocsin.ingest.dead_letters import DeadLetters
 from tocsin.ingest.gateway import Gateway
 from tocsin.ingest.inlet import Inlet
+from tocsin.ingest.joining import joining_routes
+from tocsin.ingest.policies import Policies
+from tocsin.ingest.reports import Reports
 from tocsin.ingest.routes import ingest_routes
 from tocsin.ingest.senders import Senders
 from tocsin.model.errors import NotAllowed
@@ -40,6 +46,7 @@ from tocsin.wiring.clock import SystemClock
 from tocsin.wiring.first_start import apply_webhook, open_server_state, server_key
 from tocsin.wiring.freshness import Freshness
 from tocsin.wiring.memory import spare_the_collector
+from tocsin.wiring.peer import PeerProtocol
 from tocsin.wiring.sources import READERS
 from tocsin.wiring.storage import Storage, open_storage
 
@@ -76,6 +83,7 @@ def run(settings: Settings, roles: set[str]) -> None:
             port=settings.port,
             ssl_certfile=certificate,
             ssl_keyfile=key,
+            **_client_certificates(settings),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=_GRACE_S,
@@ -87,6 +95,18 @@ def run(settings: Settings, roles: set[str]) -> None:
     finally:
         storage.close()
         engine.dispose()
+
+
+def _client_certificates(settings: Settings) -> dict[str, Any]:
+    """Ask agents for theirs; browsers need not have one, and an agent gets its first one without."""
+    if settings.loopback or settings.agent_certificates == "off":
+        return {}
+    ca = settings.data_dir / "tls" / "ca.pem"
+    return {"ssl_ca_certs": str(ca), "ssl_cert_reqs": ssl.CERT_OPTIONAL, "http": PeerProtocol}
+
+
+def _wants_certificates(settings: Settings) -> bool:
+    return not settings.loopback and settings.agent_certificates == "required"
 
 
 def _end(_number: int, _frame: object) -> None:
@@ -132,7 +152,8 @@ def _ingest(
     settings: Settings, engine: sa.Engine, storage: Storage, appender: Appender, clock: Clock, ca_pem: str
 ) -> list[Route]:
     letters, senders = DeadLetters(engine, clock), Senders(engine)
-    gateway = Gateway(senders, restore_chains(engine, storage.log), appender, letters, clock)
+    chains, policies = restore_chains(engine, storage.log), Policies(engine)
+    gateway = Gateway(senders, chains, appender, letters, clock, policies)
     inlet = Inlet(READERS, server_key(settings.data_dir), appender, letters, clock, gateway="gateway")
 
     def authorize(request: Request) -> str:
@@ -144,7 +165,13 @@ def _ingest(
                 return caller.org
         raise NotAllowed("the line inlet wants an API token: Authorization: Bearer ...")
 
-    return ingest_routes(gateway, inlet, senders, engine, clock, authorize=authorize, ca_pem=ca_pem)
+    mode = Mode(issued=bool(ca_pem) and settings.agent_certificates != "off", required=_wants_certificates(settings))
+    certificates = AgentCertificates(settings.data_dir / "tls", mode)
+    reports = Reports(senders, policies, engine, clock, certificates)
+    return [
+        *ingest_routes(gateway, inlet, reports, certificates, authorize=authorize),
+        *joining_routes(senders, engine, clock, certificates, ca_pem=ca_pem, clones_a_day=settings.agent_clones),
+    ]
 
 
 async def _healthy(_request: Request) -> Response:
