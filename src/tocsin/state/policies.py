@@ -11,7 +11,16 @@ from tocsin.model.errors import NotFound
 from tocsin.state.life.changes import note_change
 from tocsin.state.tables import policy_version
 
-__all__ = ["NewPolicy", "PolicyVersion", "add_policies", "all_policies", "current_policies", "history_of", "meant_for"]
+__all__ = [
+    "NewPolicy",
+    "PolicyVersion",
+    "add_policies",
+    "all_policies",
+    "current_policies",
+    "history_of",
+    "meant_for",
+    "name_of",
+]
 
 
 class NewPolicy(msgspec.Struct, frozen=True):
@@ -88,6 +97,11 @@ def meant_for(policies: Iterable[PolicyVersion], tags: Mapping[str, str]) -> lis
     """The policies that are meant for an agent with these tags, the most general first: what comes later wins."""
     fitting = [(depth, each.name, each) for each in policies if (depth := _depth(each, tags)) is not None]
     return [each for _, _, each in sorted(fitting, key=lambda one: one[:2])]
+
+
+def name_of(policies: Iterable[PolicyVersion]) -> str:
+    """What stands for these policies in these versions: base@2,web@7."""
+    return ",".join(f"{each.name}@{each.version}" for each in policies)
 
 
 def _depth(policy: PolicyVersion, tags: Mapping[str, str]) -> int | None:

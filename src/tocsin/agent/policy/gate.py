@@ -16,10 +16,25 @@ if TYPE_CHECKING:
 
     from tocsin.model.event import Event
 
-__all__ = ["REASONS", "Gate"]
+__all__ = ["ADAPTIVE", "EXCLUDED", "PATHS", "RATE_LIMITED", "REASONS", "SAMPLED", "Gate"]
 
 EXCLUDED, SAMPLED, RATE_LIMITED, ADAPTIVE = REASONS = ("excluded", "sampled", "rate_limited", "adaptive")
 _TYPES_PER_CLASS: Final = 100
+_WHO: Final = ("process", "actor.process")
+# All attributes that a decision may ask for.
+PATHS: Final = (
+    "time",
+    "activity_id",
+    "metadata.event_code",
+    "unmapped.audit.serial",
+    "file.path",
+    "query.hostname",
+    "process.euid",
+    "actor.process.pid",
+    *(f"{side}_endpoint.{name}" for side in ("dst", "src") for name in ("ip", "port")),
+    *(f"{who}.{name}" for who in _WHO for name in ("file.path", "user.uid", "user.name")),
+    *(f"{who}.session.{name}" for who in _WHO for name in ("uid", "terminal")),
+)
 
 
 class _Limits:
