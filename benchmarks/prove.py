@@ -29,6 +29,7 @@ BENCHMARKS = {
     "intel": ["benchmarks/intel.py", "--rules", *LINUX_RULES],
 }
 PROOFS = {
+    "fuzz": (["tests/fuzzing.py", "--runs", "10000000"], {}),
     "kill": (["-m", "pytest", "-q", "tests/e2e/test_kill.py"], {"TOCSIN_KILL_ROUNDS": "100"}),
     "kill-windows": (["-m", "pytest", "-q", "tests/e2e/test_kill_windows.py"], {"TOCSIN_KILL_ROUNDS": "20"}),
     "public-rules": (["-m", "pytest", "-q", "tests/detect/evaluate/test_public_rules.py"], {"TOCSIN_LONG": "1"}),

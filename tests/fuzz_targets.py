@@ -1,0 +1,111 @@
+"""What is fuzzed: each parser of bytes that an enemy may have written, and what must hold whatever it is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tocsin.model.errors import InvalidRecord
+from tocsin.model.event import nest
+from tocsin.model.schema import CLASSES
+from tocsin.normalize.auditd.map import map_event
+from tocsin.normalize.auditd.parse import kernel_stamp, parse_kernel, parse_line
+from tocsin.normalize.auditd.reassemble import AuditEvent, Reassembler
+from tocsin.normalize.auditd.record import AuditRecord, Keys
+
+__all__ = ["TARGETS", "Target"]
+
+GOLDEN = Path(__file__).parent / "golden"
+Target = tuple[Callable[[bytes], None], Callable[[], Iterator[bytes]]]
+"""What is called with each input, and the inputs to begin with where no corpus is kept yet."""
+
+_MAX_PENDING, _LONGEST_STORY = 8, 180
+_KINDS = (
+    "SYSCALL",
+    "EOE",
+    "PROCTITLE",
+    "PATH",
+    "EXECVE",
+    "LOGIN",
+    "USER_LOGIN",
+    "CONFIG_CHANGE",
+    "DAEMON_START",
+    "AVC",
+)
+_NO_KEYS = Keys((), arguments=False)
+
+
+def _record(raw: bytes) -> None:
+    """A record as the kernel sends it, and as a line of a log: read with as many names as values, or refused."""
+    kernel_stamp(raw[2:])
+    readers: list[Callable[[], AuditRecord]] = [
+        lambda: parse_line(raw),
+        lambda: parse_kernel(int.from_bytes(raw[:2], "little"), raw[2:]),
+    ]
+    for read in readers:
+        try:
+            record = read()
+        except InvalidRecord:
+            continue
+        assert len(record.keys) == len(record.values)
+
+
+def _reassembler(raw: bytes) -> None:
+    """Records of any kinds, in any order: none is lost or comes twice, and no more than so many wait."""
+    reassembler = Reassembler(timeout_ms=100, max_pending=_MAX_PENDING)
+    pushed, events = 0, list[AuditEvent]()
+    for record in _shapes(raw[:_LONGEST_STORY]):
+        pushed += record.type != "EOE"
+        events += reassembler.push(record)
+        assert reassembler.pending <= _MAX_PENDING + 1
+    events += reassembler.flush()
+    assert sum(len(event.records) for event in events) == pushed
+    assert reassembler.pending == 0 <= reassembler.lost
+
+
+def _shapes(raw: bytes) -> Iterator[AuditRecord]:
+    """Three bytes a record: its kind, how far the serial moves, how far the time does."""
+    serial = time_ms = 1000
+    for kind, moved, passed in zip(raw[::3], raw[1::3], raw[2::3], strict=False):
+        serial = (serial + moved - 128 if moved > 4 else serial + moved) % 2**32  # mostly onwards
+        time_ms = abs(time_ms + passed - 64)
+        yield AuditRecord(_KINDS[kind % len(_KINDS)], time_ms, serial, "", _NO_KEYS, [])
+
+
+def _events(raw: bytes) -> None:
+    """Lines of a log: each event that they make is of the schema."""
+    reassembler = Reassembler()
+    for line in raw.splitlines():
+        try:
+            events = reassembler.push(parse_line(line))
+        except InvalidRecord:
+            continue
+        for event in events:
+            _is_of_the_schema(event)
+    for event in reassembler.flush():
+        _is_of_the_schema(event)
+
+
+def _is_of_the_schema(event: AuditEvent) -> None:
+    mapped = map_event(event)
+    assert mapped.attributes().keys() <= CLASSES[mapped.class_uid].paths
+    assert json.dumps(nest(mapped))
+
+
+def _golden_lines() -> Iterator[bytes]:
+    for log in sorted(GOLDEN.glob("auditd/*.log")):
+        yield from log.read_bytes().splitlines()[:400]
+
+
+def _golden_groups() -> Iterator[bytes]:
+    for log in sorted(GOLDEN.glob("auditd/*.log")):
+        lines = log.read_bytes().splitlines()
+        yield from (b"\n".join(lines[at : at + 3]) for at in range(0, min(len(lines), 900), 3))
+
+
+TARGETS: dict[str, Target] = {
+    "record": (_record, _golden_lines),
+    "reassembler": (_reassembler, lambda: iter([bytes(range(60))])),
+    "events": (_events, _golden_groups),
+}
