@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from tocsin.agent.policy.kernel import KEY as POLICY_KEY
+from tocsin.agent.sensor import Sensors
 from tocsin.model.errors import InvalidRecord
 from tocsin.model.event import Event, Value
 from tocsin.normalize.auditd.map import map_event
@@ -28,6 +29,7 @@ FIRST_RECORD_TYPE: Final = 1100  # below are answers to requests, but for one
 LOGIN: Final = 1006
 EOE: Final = 1320  # a third of all records
 REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving it is the answer
+FILE_ACTIVITY: Final = 1001
 UNREADABLE: Final = 0  # class of an event that holds a record as it came
 OWN: Final = "own"
 
@@ -42,6 +44,7 @@ class Capture:
         self._own_changes: set[tuple[str, str, str]] = set()
         self._own_rules = 0
         self.gate: Gate | None = None
+        self.sensors = Sensors()
         self._not_kept: dict[str, int] = {}
 
     @property
@@ -104,7 +107,13 @@ class Capture:
             if audit_event.records[0].type == "CONFIG_CHANGE" and self._is_own_change(audit_event):
                 self._leave_out(OWN)
                 continue
-            self._admit(map_event(audit_event), events)
+            event = map_event(audit_event)
+            sensor = self.sensors.completing(event) if event.class_uid == FILE_ACTIVITY else None
+            if sensor is None:
+                self._admit(event, events)
+            else:  # enriched now, while the process may still be there; it comes back to be admitted
+                self._enricher.enrich(event)
+                sensor.take(event)
 
     def admit(self, seen: Iterable[Event]) -> list[Event]:
         """Of mapped events, those to be kept, ready to be shipped."""

@@ -19,6 +19,7 @@ __all__ = [
     "BatchSettings",
     "Config",
     "EbpfSettings",
+    "FileSettings",
     "RedactSettings",
     "SpoolSettings",
     "read_config",
@@ -79,6 +80,35 @@ class RedactSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSettings:
+    """Files whose changes are told with their content's hash, whoever makes them."""
+
+    enabled: bool = True
+    # Folders with all that is in them, or single files; {home} stands for the home of root and of each person.
+    paths: tuple[str, ...] = (
+        "/etc",
+        "/boot",
+        "/usr/bin",
+        "/usr/sbin",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/usr/lib/systemd",
+        "/var/spool/cron",
+        "{home}/.ssh",
+        "{home}/.bashrc",
+        "{home}/.bash_profile",
+        "{home}/.profile",
+        "{home}/.zshrc",
+    )
+    exclude: tuple[str, ...] = ()  # globs of whole paths; * also stands for /
+    settle_ms: int = 200  # what one process does to one file within this time is one change
+    hash_max_bytes: int = 64 << 20  # larger files are told without a hash
+    hash_bytes_per_s: int = 8 << 20  # beyond it, hashes are left out and made up for later
+    max_files: int = 50_000  # files whose state before is remembered
+    max_folders: int = 20_000  # folders that are watched; the kernel keeps each in memory
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of the agent."""
 
@@ -88,6 +118,7 @@ class Config:
     batch: BatchSettings = field(default_factory=BatchSettings)
     spool: SpoolSettings = field(default_factory=SpoolSettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
+    files: FileSettings = field(default_factory=FileSettings)
     policy: Policy = field(default_factory=Policy)  # sections of its own: exclude, events, limit, tags
 
 

@@ -15,6 +15,7 @@ from tocsin.agent.audit.rules import RuleFile
 from tocsin.agent.audit.session import AuditSession, Limits
 from tocsin.agent.capture import Capture
 from tocsin.agent.deliver.batcher import Batcher
+from tocsin.agent.deliver.certificate import ClientCertificate
 from tocsin.agent.deliver.ship import Shipper
 from tocsin.agent.deliver.spool import Spool
 from tocsin.agent.deliver.transport import Transport
@@ -68,8 +69,9 @@ class Agent:
             live, follower, self._capture, self._redactor, self._batcher, self._health, uid_of=users.uid
         )
         transport = Transport(identity.server, identity.ca)
-        self._shipper = Shipper(self._spool, transport, identity, signer, self._health, follower)
-        self._sensors = open_sensors(config, host["boot_id"])
+        certificate = ClientCertificate(config.state_dir, signer, transport)
+        self._shipper = Shipper(self._spool, transport, identity, signer, self._health, follower, certificate)
+        self._sensors = self._capture.sensors = open_sensors(config, host["boot_id"])
         self._totals: dict[str, int] = {}
         self._homes: list[str] | None = None
         self._rules = RuleFile((), ())
@@ -176,7 +178,8 @@ class Agent:
         if homes != self._homes:
             self._homes, self._rules = homes, read_rules(map(Path, self._config.audit.rules), homes)
         self._enforcer.exclude(session)  # some may have waited for their path
-        loaded = session.load(rule for rule in self._rules.rules if not self._sensors.replace(rule))
+        rules = [*self._rules.rules, *self._sensors.rules(self._rules.rules)]
+        loaded = session.load(rule for rule in rules if not self._sensors.replace(rule))
         refused = [*map(str, self._rules.invalid), *session.refused]
         if not session.owner:
             self._health.well("rules", "left to the daemon that owns the audit")
@@ -213,6 +216,7 @@ class Agent:
         while (records := session.receiver.receive(0.05)) and time.monotonic() < deadline:
             self._batcher.add(self._capture.take(records, _now_ms()))
         self._batcher.add(self._capture.flush())
+        self._sensors.finish()
         self._batcher.add(self._capture.admit(self._sensors.read(_now_ms())))
         self._sensors.close()
         self._enforcer.lose_not_kept()
@@ -232,6 +236,10 @@ def open_sensors(config: Config, boot_id: str) -> Sensors:
         from tocsin.agent.bpf.sensor import open_sensor  # noqa: PLC0415 - see above
 
         sensors.append(open_sensor(config.ebpf, boot_id))
+    if config.files.enabled:
+        from tocsin.agent.files.sensor import FileSensor  # noqa: PLC0415 - see above
+
+        sensors.append(FileSensor(config.files, config.state_dir))
     return Sensors(sensors)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tocsin.agent.operate.health import Health
     from tocsin.model.event import Event
 
-__all__ = ["InsteadOfRules", "Sensor", "Sensors"]
+__all__ = ["Completing", "InsteadOfRules", "Sensor", "Sensors"]
 
 
 class Sensor(Protocol):
@@ -43,17 +43,48 @@ class InsteadOfRules(Protocol):
         """Does the sensor give everything that this rule asks for?"""
 
 
+@runtime_checkable
+class Completing(Protocol):
+    """A sensor that completes events of audit with what it sees itself, and gives them back by `read`."""
+
+    def wants(self, event: Event) -> bool:
+        """Is this an event that the sensor completes?"""
+
+    def take(self, event: Event) -> None:
+        """Take an event that is wanted, enriched."""
+
+    def rules(self, others: Sequence[Rule]) -> Sequence[Rule]:
+        """The audit rules that the sensor needs beside the others."""
+
+    def finish(self) -> None:
+        """Nothing more will come: what was taken is given back by the next `read`."""
+
+
 class Sensors:
     """The sensors that run, together."""
 
     def __init__(self, sensors: Iterable[Sensor] = ()) -> None:
         self._sensors = tuple(sensors)
         self._instead = tuple(sensor for sensor in self._sensors if isinstance(sensor, InsteadOfRules))
+        self._completing = tuple(sensor for sensor in self._sensors if isinstance(sensor, Completing))
 
     @property
     def descriptors(self) -> list[int]:
         """What the loop is to be woken by."""
         return [descriptor for sensor in self._sensors for descriptor in sensor.descriptors()]
+
+    def completing(self, event: Event) -> Completing | None:
+        """The sensor that wants an event of audit."""
+        return next((sensor for sensor in self._completing if sensor.wants(event)), None)
+
+    def rules(self, others: Sequence[Rule]) -> list[Rule]:
+        """The audit rules that the sensors need beside the others."""
+        return [rule for sensor in self._completing for rule in sensor.rules(others)]
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        for sensor in self._completing:
+            sensor.finish()
 
     def read(self, now_ms: int) -> list[Event]:
         """What all of them have seen."""

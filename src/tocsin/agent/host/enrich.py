@@ -141,7 +141,7 @@ class Enricher:
             str(values.get(f"{prefix}.name", "")),
             str(values.get(f"{prefix}.file.path", "")),
             int(values["time"]),
-            int(values["unmapped.audit.serial"]),
+            int(values.get("unmapped.audit.serial", 0)),  # of what fanotify alone has seen
         )
 
     def _told(self, values: dict[str, Value], prefix: str) -> Process:

@@ -29,6 +29,7 @@ COUNTERS: Final = {
     "ebpf_process_lost": "programs and exits that found no room in the eBPF ring buffer",
     "ebpf_network_lost": "connections that found no room in the eBPF ring buffer",
     "ebpf_missed": "times that the kernel could not run an eBPF program",
+    "files_overflow": "times that the kernel's queue of file changes was full; what differs is looked for then",
     "backlog_wait_jiffies": "time that processes waited for the agent",
     "excluded": "events left out because a policy or the settings exclude them",
     "sampled": "events left out because a policy keeps one in so many",
