@@ -6,14 +6,13 @@ import enum
 import struct
 from typing import Final
 
-__all__ = ["ENDED_BY_CORE", "HEAD", "HEAD_SIZE", "IDENTITY", "KINDS", "WHO", "Flag", "Kind", "text_of"]
+__all__ = ["HEAD", "HEAD_SIZE", "IDENTITY", "WHO", "Flag", "Kind", "text_of"]
 
 HEAD: Final = struct.Struct("=QHHiHHIII")  # time, kind, flags, result, sizes: exe, cwd, rest, whole, body
 # The process: its start and id, its parent's id and start, its cgroup; then its users and groups, names, terminal.
 IDENTITY: Final = struct.Struct("=QIIQQ")
 WHO: Final = struct.Struct("=6I16s64s")
 HEAD_SIZE: Final = HEAD.size + IDENTITY.size + WHO.size
-ENDED_BY_CORE: Final = 0x80
 
 
 class Kind(enum.IntEnum):
@@ -22,9 +21,10 @@ class Kind(enum.IntEnum):
     EXEC = 1
     REFUSED = 2
     CONNECT = 3
-    ACCEPT = 4
-    BIND = 5
-    EXIT = 6
+    BIND = 4
+    ACCEPT = 5
+    ACCEPT4 = 6
+    EXIT = 7
 
 
 class Flag(enum.IntFlag):
@@ -35,9 +35,6 @@ class Flag(enum.IntFlag):
     TRUNCATED = 4
     UNREADABLE = 8
     BY_DESCRIPTOR = 16
-
-
-KINDS: Final = len(Kind) + 1
 
 
 def text_of(raw: bytes) -> str:

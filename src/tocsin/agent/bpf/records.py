@@ -6,6 +6,7 @@ again: what they have in common is made once, found by the bytes that say it.
 
 from __future__ import annotations
 
+import signal
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,7 @@ MAX_KNOWN: Final = 1024
 NS_PER_TICK: Final = 1_000_000_000 // TICKS_PER_S
 _PID_END: Final = HEAD.size + 12  # behind start and id
 _INHERITED: Final = ("user.uid", "user.name", "auid", "euid", "parent_process.pid")
+_ITSELF: Final = ("process.name", "process.file.path", "process.file.name", "process.file.type_id")
 _UNPACK_HEAD, _UNPACK_IDENTITY = HEAD.unpack_from, IDENTITY.unpack_from
 
 
@@ -52,8 +54,9 @@ class Mapper:
             Kind.EXEC: self._launch,
             Kind.REFUSED: self._refused,
             Kind.CONNECT: self._connect,
-            Kind.ACCEPT: self._accept,
             Kind.BIND: self._bind,
+            Kind.ACCEPT: self._accept,
+            Kind.ACCEPT4: self._accept,
             Kind.EXIT: self._exit,
         }
 
@@ -83,9 +86,11 @@ class Mapper:
             "process.pid": pid,
             "process.uid": self._identity(pid, start_ns),
             "process.working_directory": _path(record[exe_end:cwd_end], flags & Flag.CWD_DELETED),
-            "process.cmd_line": " ".join(arguments),
             "metadata.event_code": "execveat" if flags & Flag.BY_DESCRIPTOR else "execve",
         }
+        line = " ".join(arguments)
+        if line:
+            values["process.cmd_line"] = line
         if flags & Flag.TRUNCATED:
             values["unmapped.truncated"] = True
         return Event(PROCESS_ACTIVITY, values, (_execve(time_ms, arguments),))
@@ -175,7 +180,7 @@ class Mapper:
         return Event(NETWORK_ACTIVITY, values, (), self._actor(record, head))
 
     def _accept(self, record: bytes, head: tuple[int, ...]) -> Event:
-        values = self._inbound(head, OPEN, "accept")
+        values = self._inbound(head, OPEN, "accept4" if head[1] == Kind.ACCEPT4 else "accept")
         values.update(_endpoint(record[HEAD_SIZE + head[4] :], "src_endpoint"))
         return Event(NETWORK_ACTIVITY, values, (), self._actor(record, head))
 
@@ -197,18 +202,30 @@ class Mapper:
         return values
 
     def _exit(self, record: bytes, head: tuple[int, ...]) -> Event:
-        """A process that has ended, all its threads."""
+        """A process that has ended, all its threads: by itself, or by a signal, whose name then is the event's code."""
         exe_end, deleted = HEAD_SIZE + head[4], head[2] & Flag.EXE_DELETED
         start_ns, pid, *_ = _UNPACK_IDENTITY(record, HEAD.size)
-        values = self._process_values("process", record, deleted, exe_end)
-        values |= {
+        own = self._process_values("process", record, deleted, exe_end)
+        own |= {f"actor.{path}": own[path] for path in _ITSELF if path in own}
+        signal_number = head[3] & 0x7F
+        values: dict[str, Value] = {
             "time": self._time_ms(head),
             "activity_id": TERMINATE,
             "process.pid": pid,
             "process.uid": self._identity(pid, start_ns),
-            "metadata.event_code": "exit",
+            "actor.process.pid": pid,
+            "metadata.event_code": _signal_name(signal_number) if signal_number else "exit_group",
+            "exit_code": 128 + signal_number if signal_number else head[3] >> 8 & 0xFF,
         }
-        return Event(PROCESS_ACTIVITY, values)
+        return Event(PROCESS_ACTIVITY, own | values)
+
+
+@lru_cache(maxsize=128)
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of the real-time signals
+        return f"signal {number}"
 
 
 def _remember(

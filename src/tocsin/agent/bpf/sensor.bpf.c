@@ -11,7 +11,7 @@
  */
 #include "kernel.h"
 
-enum kind { EXEC = 1, REFUSED, CONNECT, ACCEPT, BIND, EXIT, KINDS };
+enum kind { EXEC = 1, REFUSED, CONNECT, BIND, ACCEPT, ACCEPT4, EXIT, KINDS };
 enum flag { EXE_DELETED = 1, CWD_DELETED = 2, TRUNCATED = 4, UNREADABLE = 8, BY_DESCRIPTOR = 16 };
 
 #define PATHS_MAX 8192
@@ -297,7 +297,7 @@ static __always_inline int given(struct task_struct *task, struct pt_regs *regs,
 }
 
 /* The other end, from the socket: most programs do not ask accept for it. */
-static __always_inline int accepted(struct task_struct *task, long result)
+static __always_inline int accepted(struct task_struct *task, __u16 kind, long result)
 {
 	if (result < 0)
 		return 0;
@@ -308,7 +308,7 @@ static __always_inline int accepted(struct task_struct *task, long result)
 	__u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
 	if (family != 2 && family != 10)
 		return 0;
-	struct record *record = begin(ACCEPT, task);
+	struct record *record = begin(kind, task);
 	if (!record)
 		return 0;
 	record->result = result;
@@ -342,8 +342,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 		return given(task, regs, CONNECT, result);
 	if (nr == NR_BIND)
 		return given(task, regs, BIND, result);
-	if (nr == NR_ACCEPT || nr == NR_ACCEPT4)
-		return accepted(task, result);
+	if (nr == NR_ACCEPT)
+		return accepted(task, ACCEPT, result);
+	if (nr == NR_ACCEPT4)
+		return accepted(task, ACCEPT4, result);
 	return refused(task, regs, nr, result);
 }
 

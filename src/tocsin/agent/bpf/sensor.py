@@ -43,6 +43,7 @@ _REASONS: Final = {
     Kind.EXIT: "ebpf_process_lost",
     Kind.CONNECT: "ebpf_network_lost",
     Kind.ACCEPT: "ebpf_network_lost",
+    Kind.ACCEPT4: "ebpf_network_lost",
     Kind.BIND: "ebpf_network_lost",
 }
 MISSED: Final = "ebpf_missed"
