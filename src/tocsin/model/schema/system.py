@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.model.schema.attribute import integer, json, text
+from tocsin.model.schema.attribute import integer, json, text, timestamp
 from tocsin.model.schema.event_class import EventClass
 from tocsin.model.schema.shared import ACTOR, SIGNED, file, image, process
 
@@ -38,7 +38,20 @@ SYSTEM = (
             text("unmapped.windows.hashes", "the hashes as Sysmon writes them: SHA256=...,IMPHASH=..."),
             text("file.parent_folder", "directory of the file"),
             text("file.uid", "device and inode"),
+            integer("file.size", "size of the file", "bytes"),
+            timestamp("file.modified_time", "when the content of the file was last written"),
+            text("file.owner.uid", "numeric id of the user who owns the file, as text"),
+            text("file.owner.name", "login name of the user who owns the file"),
             *file("file_result", "the file after a rename or link"),
+            text("unmapped.file.mode", "permissions of the file, octal: 0644"),
+            text("unmapped.file.group", "numeric id of the group that owns the file, as text"),
+            text("unmapped.file.prior_mode", "permissions before, if they differ"),
+            text("unmapped.file.prior_owner", "numeric id of the owner before, if it differs"),
+            text("unmapped.file.prior_group", "numeric id of the group before, if it differs"),
+            integer("unmapped.file.prior_size", "size before, if the content differs", "bytes"),
+            text("unmapped.file.prior_hash", "SHA-256 before, if the content differs and it was known"),
+            text("unmapped.file.moved_from", "name that the file had outside of what is watched"),
+            text("unmapped.file.detected", "how the change was seen: live, while_away, after_overflow"),
             integer("create_mask", "mode that was asked for, as a number"),
             *ACTOR,
         ),
