@@ -28,6 +28,8 @@ class Server:
         self.health: list[dict[str, object]] = []
         self.answers: list[Answer] = []
         self.enrolments: list[dict[str, object]] = []
+        self.clones: list[dict[str, object]] = []
+        self.clones_allowed = True
         self.requests = 0
         self._http: ThreadingHTTPServer | None = None
 
@@ -56,6 +58,12 @@ class Server:
         self.key = Ed25519PublicKey.from_public_bytes(raw)
         return 200, b'{"org": "acme", "agent_id": "a1", "ca": ""}'
 
+    def clone(self, body: bytes) -> Answer:
+        if not self.clones_allowed:
+            return 403, b'{"detail": "clones may not join by themselves: enrol this host with a token"}'
+        self.clones.append(json.loads(body))
+        return 200, b'{"org": "acme", "agent_id": "a2", "ca": ""}'
+
     def batch(self, body: bytes) -> Answer:
         self.requests += 1
         if self.answers:
@@ -79,6 +87,7 @@ class Server:
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     routes: dict[str, Callable[[bytes], Answer]] = {
         "/ingest/enroll": server.enroll,
+        "/ingest/clone": server.clone,
         "/ingest/batch": server.batch,
         "/ingest/health": server.report,
     }

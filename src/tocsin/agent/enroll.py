@@ -15,13 +15,26 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tocsin.agent.deliver.transport import Transport
-from tocsin.agent.identity import Identity, make_key, save_identity
+from tocsin.agent.identity import (
+    Certificate,
+    Identity,
+    finish_taking,
+    load_identity,
+    load_key,
+    make_key,
+    next_key,
+    save_certificate,
+    save_identity,
+    take_next_key,
+)
 from tocsin.model.errors import InvalidSetting, NotAllowed, TryLater
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from tocsin.agent.deliver.transport import Answer
 
-__all__ = ["enroll", "host_facts"]
+__all__ = ["enroll", "host_facts", "own_identity"]
 
 OK: Final = 200
 FORBIDDEN: Final = {401, 403}
@@ -33,6 +46,9 @@ class _Enrolled(msgspec.Struct):
     org: str
     agent_id: str
     ca: str = ""
+    certificate: str = ""
+    renew_at: int = 0
+    not_after: int = 0
 
 
 def enroll(server: str, token: str, state_dir: Path, ca: str = "") -> Identity:
@@ -61,9 +77,64 @@ def enroll(server: str, token: str, state_dir: Path, ca: str = "") -> Identity:
     answer = transport.post("/ingest/enroll", msgspec.json.encode(body), {"Content-Type": "application/json"})
     transport.close()
     enrolled = _enrolled(answer, server)
-    identity = Identity(server, enrolled.org, enrolled.agent_id, enrolled.ca)
+    identity = Identity(server, enrolled.org, enrolled.agent_id, enrolled.ca, host_facts()["machine_id"])
     save_identity(state_dir, identity)
+    _keep_certificate(state_dir, enrolled, key)
     return identity
+
+
+def own_identity(state_dir: Path, machine_id: str) -> Identity:
+    """The identity in the state folder, if it is this machine's; on a clone of that machine one of its own.
+
+    The clone makes a key, asks the server in the name of the key that it was cloned with, and is an agent of its own
+    from then on. What the other one had spooled is left to that one.
+
+    Raises:
+        InvalidSetting: nobody is enrolled here.
+        NotAllowed: the server lets no more clones join by themselves.
+        TryLater: the server does not answer; nothing may be sent in the other one's name meanwhile.
+    """
+    identity = load_identity(state_dir)
+    if identity.machine_id == machine_id or not machine_id:
+        finish_taking(state_dir)
+        return identity
+    if not identity.machine_id:  # enrolled before it was noted
+        identity = msgspec.structs.replace(identity, machine_id=machine_id)
+        save_identity(state_dir, identity)
+        return identity
+    return _join_as_clone(state_dir, identity, machine_id)
+
+
+def _join_as_clone(state_dir: Path, parent: Identity, machine_id: str) -> Identity:
+    key, parents_key = next_key(state_dir), load_key(state_dir)
+    body = msgspec.json.encode(
+        {
+            "public_key": base64.b64encode(key.public_key().public_bytes_raw()).decode(),
+            "hostname": socket.gethostname(),
+            "host": host_facts(),
+        }
+    )
+    headers = {
+        "Content-Type": "application/json",
+        "Tocsin-Org": parent.org,
+        "Tocsin-Agent": parent.agent_id,
+        "Tocsin-Signature": base64.b64encode(parents_key.sign(body)).decode(),
+    }
+    transport = Transport(parent.server, parent.ca)
+    try:
+        joined = _enrolled(transport.post("/ingest/clone", body, headers), parent.server)
+    finally:
+        transport.close()
+    identity = msgspec.structs.replace(parent, agent_id=joined.agent_id, machine_id=machine_id)
+    take_next_key(state_dir, identity)
+    _keep_certificate(state_dir, joined, key)
+    return identity
+
+
+def _keep_certificate(state_dir: Path, enrolled: _Enrolled, key: Ed25519PrivateKey) -> None:
+    if enrolled.certificate:
+        issued = Certificate(enrolled.certificate, enrolled.renew_at, enrolled.not_after)
+        save_certificate(state_dir, issued, key)
 
 
 def _known_authority(server: str, expected: str) -> str:

@@ -14,6 +14,7 @@ from tocsin.model.errors import InvalidSetting, TocsinError, WrongState
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tocsin.agent.identity import Identity
     from tocsin.agent.operate.health import Report
 
 __all__ = ["main"]
@@ -80,6 +81,7 @@ def _read(ca: Path) -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from tocsin.agent.enroll import host_facts, own_identity  # noqa: PLC0415 - see above
     from tocsin.agent.identity import load_identity  # noqa: PLC0415 - see above
     from tocsin.agent.operate.alone import alone  # noqa: PLC0415 - see above
     from tocsin.agent.operate.supervised import end_with_supervisor  # noqa: PLC0415 - see above
@@ -87,10 +89,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
     end_with_supervisor()
     config = read_config(arguments.config, arguments.state_dir)
-    load_identity(config.state_dir)  # first, since without one there may be no folder to hold
+    enrolled = load_identity(config.state_dir)  # first, since without one there may be no folder to hold
     with alone(config.state_dir):
+        _tell_clone(own_identity(config.state_dir, host_facts()["machine_id"]), enrolled)
         Agent(config).run()
     return HEALTHY
+
+
+def _tell_clone(identity: Identity, enrolled: Identity) -> None:
+    if identity.agent_id != enrolled.agent_id:
+        _say(f"this machine is a clone of agent {enrolled.agent_id}'s; it is agent {identity.agent_id} from now on")
 
 
 def _status(arguments: argparse.Namespace) -> int:

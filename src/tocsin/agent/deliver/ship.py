@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tocsin.agent.deliver.certificate import WANTED
 from tocsin.model.errors import InvalidSetting, TryLater
 
 if TYPE_CHECKING:
+    from tocsin.agent.deliver.certificate import ClientCertificate
     from tocsin.agent.deliver.segment import Entry
     from tocsin.agent.deliver.spool import Spool
     from tocsin.agent.deliver.transport import Answer, Transport
@@ -49,11 +51,13 @@ class Shipper(threading.Thread):
         signer: Signer,
         health: Health,
         follower: Follower,
+        certificate: ClientCertificate | None = None,
     ) -> None:
         super().__init__(name="ship", daemon=True)
         self.online = True
         self._spool, self._transport, self._identity = spool, transport, identity
         self._signer, self._health, self._follower = signer, health, follower
+        self._certificate = certificate
         self._stopping = threading.Event()
         self._pause_s = FIRST_PAUSE_S
         self._reported_at = float("-inf")
@@ -61,6 +65,7 @@ class Shipper(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             self._send_next()
+            self._renew()
             self._report()
             self._follow()
 
@@ -98,6 +103,8 @@ class Shipper(threading.Thread):
         elif answer.status in {BAD_REQUEST, TOO_LARGE}:
             self._health.count("refused", entry.rows)
             self._spool.bury(entry)
+        elif answer.title == WANTED and self._certificate and self._certificate.renew(self._post_signed):
+            pass  # sent again, with the certificate
         elif answer.status in {UNAUTHORIZED, FORBIDDEN}:
             self._back_off(f"the server does not accept this agent: {answer.detail or answer.status}; enrol it again")
         else:
@@ -123,6 +130,15 @@ class Shipper(threading.Thread):
         self._health.ship(reason)
         self._stopping.wait(max(self._pause_s * random.uniform(0.5, 1.0), at_least_s))  # noqa: S311 - jitter
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    def _renew(self) -> None:
+        """Renew the client certificate in time."""
+        if self._certificate is not None and self._certificate.is_due:
+            self._certificate.renew(self._post_signed)
+            if self._certificate.trouble:
+                self._health.ill("certificate", self._certificate.trouble)
+            else:
+                self._health.well("certificate")
 
     def _report(self) -> None:
         """Tell the server how the agent is, now and then; nothing depends on its arrival."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from tocsin.model.errors import InvalidSetting, Unreachable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Answer", "Transport"]
 
@@ -28,20 +31,46 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def detail(self) -> str:
         """Its reason in words: a problem's detail, or nothing."""
+        return self._said("detail")
+
+    @property
+    def title(self) -> str:
+        """The kind of problem, or nothing."""
+        return self._said("title")
+
+    def _said(self, name: str) -> str:
         try:
             problem = msgspec.json.decode(self.body, type=dict[str, object])
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return ""
-        return str(problem.get("detail", ""))
+        return str(problem.get(name, ""))
 
 
 class Transport:
     """Sends requests one after another; used by one thread."""
 
     def __init__(self, server: str, ca: str = "", *, context: ssl.SSLContext | None = None) -> None:
-        self._url = _checked(server)
+        self._url, self._ca = _checked(server), ca
         self._context = (context or _tls_context(ca)) if self._url.scheme == "https" else None
         self._connection: http.client.HTTPConnection | None = None
+
+    def show(self, certificate: Path | None) -> None:
+        """Show this client certificate, a PEM file with its key, from the next request on; or none.
+
+        Raises:
+            InvalidSetting: the file holds no certificate with its key.
+        """
+        if self._url.scheme != "https":
+            return
+        self.close()
+        self._context = _tls_context(self._ca)
+        if certificate is not None:
+            try:
+                self._context.load_cert_chain(certificate)
+            except (OSError, ssl.SSLError) as error:
+                raise InvalidSetting(
+                    f"{certificate} is no client certificate with its key: {_reason(error)}"
+                ) from error
 
     def fetch(self, path: str) -> Answer:
         """Ask and wait for the answer, whatever its status.
