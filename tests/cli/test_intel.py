@@ -67,6 +67,18 @@ def test_the_life_of_a_feed(data: Path, intel: Intel) -> None:
     assert intel("lookup", "198.52.1.7").returncode == 1
 
 
+def test_a_look_up_says_what_will_not_match(data: Path, intel: Intel) -> None:
+    """An address that is nobody's, unless the feed is for these, and an indicator that has expired."""
+    (data / "ips.csv").write_text("value,until\n10.1.2.3,\n198.52.1.7,2020-01-01\n")
+    for name, more in (("a", []), ("b", ["--private"])):
+        assert intel("add", name, "--from", str(data / "ips.csv"), *more).returncode == 0
+    by_feed = {line.split(" listed by ")[1][0]: line for line in intel("lookup", "10.1.2.3").stdout.splitlines()}
+    assert "not matched: a private or reserved address" in by_feed["a"]
+    assert "not matched" not in by_feed["b"]
+    assert "expired 2020-01-01 00:00 UTC" in intel("lookup", "198.52.1.7").stdout
+    assert intel("remove", "a", "--json").stdout == '{"removed":"a"}\n'
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

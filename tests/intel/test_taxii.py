@@ -122,6 +122,19 @@ def test_a_collection_by_its_own_url(root: str, client: httpx.Client) -> None:
     assert len(_ids(source.documents)) == 7
 
 
+def test_a_server_by_its_discovery_url(root: str, client: httpx.Client) -> None:
+    """The location may be what a server says about itself; the password goes to no other server that it names."""
+    discovery = root.replace("/root/", "/taxii2/")
+    assert len(_ids(fetch_objects(discovery, KNOWN, {}, client).documents)) == 7
+
+    def elsewhere(request: httpx.Request) -> httpx.Response:
+        known = request.url.path == "/taxii2/"
+        return httpx.Response(200, json={"default": "https://y.example/root/"}) if known else httpx.Response(404)
+
+    with httpx.Client(transport=httpx.MockTransport(elsewhere)) as other, pytest.raises(InvalidFeed, match="another"):
+        fetch_objects("https://x.example/taxii2", KNOWN, {}, other)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [

@@ -346,6 +346,7 @@ class ListedBody(_Body):
     tags: list[str]
     source: str
     hidden: str = Field(description="The warning list that hides it")
+    reserved: bool = Field(description="Never matched: an address that is nobody's on the internet")
 
 
 class SeenBody(_Body):

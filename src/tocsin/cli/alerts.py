@@ -82,7 +82,13 @@ def show(
 
 
 @app.command()
-def ack(key: KeyArgument, config: ConfigOption = None, data_dir: DataDirOption = None, who: WhoOption = "") -> None:
+def ack(
+    key: KeyArgument,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    who: WhoOption = "",
+    as_json: JsonOption = False,
+) -> None:
     """Acknowledge an alert: somebody looks at it."""
     from tocsin.alert import change, read
 
@@ -91,7 +97,7 @@ def ack(key: KeyArgument, config: ConfigOption = None, data_dir: DataDirOption =
     with engine.begin() as connection:
         key = read.full_id(connection, settings.org, key)
         change.acknowledge(connection, settings.org, key, who or getpass.getuser(), now)
-    typer.echo(f"{key} acknowledged")
+    typer.echo(msgspec.json.encode({"id": key, "status": "acknowledged"}) if as_json else f"{key} acknowledged")
 
 
 @app.command()
@@ -101,6 +107,7 @@ def close(
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
     who: WhoOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Close an alert with a reason."""
     from tocsin.alert import change, read
@@ -110,7 +117,7 @@ def close(
     with engine.begin() as connection:
         key = read.full_id(connection, settings.org, key)
         change.close(connection, settings.org, key, who or getpass.getuser(), reason, now)
-    typer.echo(f"{key} closed")
+    typer.echo(msgspec.json.encode({"id": key, "status": "closed"}) if as_json else f"{key} closed")
 
 
 def _opened(settings: Settings) -> tuple[sa.Engine, int]:

@@ -151,7 +151,9 @@ def update(
 
 
 @app.command()
-def remove(name: NameArgument, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+def remove(
+    name: NameArgument, config: ConfigOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False
+) -> None:
     """Forget a feed and all that it lists; the alerts that it raised stay."""
     from tocsin.intel.feeds import one
     from tocsin.intel.feeds import remove as remove_feed
@@ -164,7 +166,7 @@ def remove(name: NameArgument, config: ConfigOption = None, data_dir: DataDirOpt
         remove_feed(connection, settings.org, name)
     if feed.warns:
         hide_again(engine, feed.org)
-    typer.echo(f"{name} removed")
+    typer.echo(msgspec.json.encode({"removed": name}) if as_json else f"{name} removed")
 
 
 @app.command()
@@ -180,13 +182,13 @@ def lookup(
     from tocsin.state.engine import reading
 
     settings = existing_settings(config, data_dir)
-    engine, _ = _opened(settings)
+    engine, now = _opened(settings)
     with reading(engine) as connection:
         listed, seen = look_up(connection, settings.org, value)
     if as_json:
         typer.echo(msgspec.json.encode({"listed": listed, "seen": seen}))
     else:
-        for line in lookup_lines(value, listed, seen):
+        for line in lookup_lines(value, listed, seen, now // 1000):
             typer.echo(line)
     if not listed:
         raise typer.Exit(1)

@@ -114,21 +114,26 @@ def outcome_lines(feed: FeedRow, outcome: Outcome) -> Iterator[str]:
             yield f"    {each['where']}: {each['reason']}"
 
 
-def lookup_lines(value: str, listed: Sequence[Listed], seen: Sequence[Seen]) -> Iterator[str]:
+def lookup_lines(value: str, listed: Sequence[Listed], seen: Sequence[Seen], now_s: int) -> Iterator[str]:
     """Who lists a value, and how often it was seen."""
     if not listed:
         yield f"{value}: no feed lists it"
     for each in listed:
         said = [f"{each.kind} {each.value}", f"listed by {each.feed} ({each.level}) since {_minute(each.first_seen)}"]
         said += [f"confidence {each.confidence}"] if each.confidence is not None else []
-        said += [f"until {_minute(each.valid_until)}"] if each.valid_until else []
+        said += [_until(each.valid_until, now_s)] if each.valid_until else []
         said += [f"hidden by warning list {each.hidden}"] if each.hidden else []
+        said += ["not matched: a private or reserved address; add the feed with --private"] if each.reserved else []
         said += [", ".join(each.tags)] if each.tags else []
         said += [each.source] if each.source else []
         yield "; ".join(said)
     for one in seen:
         last = _minute(one.last_at // 1000)
         yield f"{one.kind} {one.value}: seen in {one.events:,} events, {one.alerts:,} alerts, last {last}"
+
+
+def _until(end: int, now_s: int) -> str:
+    return f"until {_minute(end)}" if end > now_s else f"expired {_minute(end)}"
 
 
 def _minute(seconds: int) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from tocsin.intel.address import FULL, network, network_text
+from tocsin.intel.address import FULL, network, network_text, reserved
 from tocsin.intel.feeds import FeedRow, feeds_of, rows_of_feed
 from tocsin.intel.indicator import Kind
 from tocsin.intel.value import guess, host_of, parents
@@ -33,6 +33,7 @@ class Listed(msgspec.Struct, frozen=True):
     tags: list[str]
     source: str
     hidden: str  # the warning list that hides it
+    reserved: bool  # whether it is an address that is nobody's on the internet, and the feed is not for these
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -95,6 +96,7 @@ def _in_feed(feed: FeedRow, rows: pa.Table, values: Collection[str]) -> Iterator
             (row["tags"] or "").split("\n") if row["tags"] else [],
             row["source"] or "",
             row["hidden"] or "",
+            not feed.read_options.private and reserved(row["value"].partition("/")[0]),
         )
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 import msgspec
 
 from tocsin.intel.fetch import MAX_BYTES, Source, request
 from tocsin.intel.options import Options
-from tocsin.model.errors import InvalidFeed
+from tocsin.model.errors import InvalidFeed, Unreachable
 
 __all__ = ["collection_url", "fetch_objects"]
 
@@ -61,7 +61,9 @@ def _next(page: Mapping[str, Any], added: str) -> dict[str, str]:
 
 
 def collection_url(location: str, options: Options, client: httpx.Client) -> str:
-    """The URL of the collection: the location itself, or the one of an API root that the options name.
+    """The URL of the collection: the location itself, or the one that the options name of an API root.
+
+    The location may also be a server's discovery URL; then the API root is the one that it names first.
 
     Raises:
         InvalidFeed: no collection is named, or there is none of that name; says which there are.
@@ -69,7 +71,13 @@ def collection_url(location: str, options: Options, client: httpx.Client) -> str
     base = location if location.endswith("/") else f"{location}/"
     if "/collections/" in base:
         return base
-    _, content = request(f"{base}collections/", options, _ACCEPT, client)
+    try:
+        _, content = request(f"{base}collections/", options, _ACCEPT, client)
+    except Unreachable:
+        base = _api_root(base, options, client)
+        if not base:
+            raise
+        _, content = request(f"{base}collections/", options, _ACCEPT, client)
     found = [each for each in _decoded(content, base).get("collections") or [] if isinstance(each, dict)]
     for each in found:
         if options.collection and options.collection in (each.get("id"), each.get("title"), each.get("alias")):
@@ -77,6 +85,24 @@ def collection_url(location: str, options: Options, client: httpx.Client) -> str
     known = ", ".join(f"{each.get('title')} ({each.get('id')})" for each in found) or "none that may be read"
     said = f"no collection {options.collection!r}" if options.collection else "name a collection with --collection"
     raise InvalidFeed(f"{location}: {said}; there are {known}")
+
+
+def _api_root(discovery: str, options: Options, client: httpx.Client) -> str:
+    """The API root that a discovery URL names; nothing if it is no such URL.
+
+    Raises:
+        InvalidFeed: it is on another server, which is not to see the password for this one.
+    """
+    try:
+        _, content = request(discovery, options, _ACCEPT, client)
+        said = _decoded(content, discovery)
+    except (Unreachable, InvalidFeed):
+        return ""
+    roots = [said.get("default"), *(said.get("api_roots") or [])]
+    root = next((urljoin(discovery, each) for each in roots if each and isinstance(each, str)), "")
+    if root and urlsplit(root)[:2] != urlsplit(discovery)[:2]:
+        raise InvalidFeed(f"{discovery} names the API root {root}, which is on another server; name it yourself")
+    return f"{root.rstrip('/')}/" if root else ""
 
 
 def _decoded(content: bytes, location: str) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def unassign_ruleset(
     ruleset: Annotated[str, typer.Argument(help="Name of the ruleset.")],
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Have a ruleset apply to all agents again."""
     from tocsin.state.life.tags import unassign
@@ -52,4 +53,5 @@ def unassign_ruleset(
     server = opened(config, data_dir)
     with server.state.begin() as connection:
         unassign(connection, server.org, ruleset, server.now_ms)
-    typer.echo(f"ruleset {ruleset} applies to all agents")
+    said = f"ruleset {ruleset} applies to all agents"
+    typer.echo(json.dumps({"ruleset": ruleset, "assigned": []}) if as_json else said)

@@ -25,7 +25,7 @@ _USUAL: Final = {
     "kind": ("kind", "type", "ioc_type", "indicator_type"),
     "confidence": ("confidence", "confidence_level", "score"),
     "from": ("valid_from", "first_seen", "first_seen_utc"),
-    "until": ("valid_until", "expires", "expiration"),
+    "until": ("valid_until", "valid_to", "until", "expires", "expiry", "expiration"),
     "tags": ("tags", "malware", "malware_printable", "threat_type"),
     "source": ("id", "ioc_id", "uuid", "reference"),
 }
