@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import astuple
 
 from tocsin.columnar.frame import Frame
+from tocsin.columnar.json_lines import Lines, stripped
 from tocsin.model.condition import SOURCE
 from tocsin.model.event import Json, RefusedLine
 
@@ -52,63 +53,62 @@ class JsonColumns:
         names = {_name(at): key for at, key in enumerate(self._known)}
         event = msgspec.defstruct("Event", fields, rename=names, forbid_unknown_fields=True, gc=False)
         self._decoder = msgspec.json.Decoder(event)
-        asked = [_name(at) for at, key in enumerate(self._known) if key in self._paths]
-        self._values = attrgetter(*asked) if asked else None
 
     def frame(self, lines: Sequence[bytes]) -> tuple[Frame, list[int], list[RefusedLine]]:
         """The frame, for each of its rows which of the lines it is, and the lines that are no JSON object.
 
         Lines are counted from 0; blank ones are left out.
         """
-        numbers = [at for at, line in enumerate(lines) if line.strip()]
-        kept = lines if len(numbers) == len(lines) else [lines[at] for at in numbers]
+        kept, numbers = stripped(lines)
         refused: list[RefusedLine] = []
-        events = self._decoded(kept)
+        read = Lines.of(kept)
+        events = self._decoded(read)
         if events is None:
             good, refused = self._look_at(kept, numbers)
-            kept, numbers = [lines[at] for at in good], good
-            events = self._decoded(kept)
+            kept, numbers = [kept[at] for at in good], [numbers[at] for at in good]
+            read = Lines.of(kept)
+            events = self._decoded(read)
         columns = self._slowly(kept) if events is None else self._columns(events)
         arrays = {f"{SOURCE}.{path}": array for path, array in columns}
-        if self._whole:
-            arrays[SOURCE] = pa.array(kept, pa.binary()).cast(pa.string())
+        if self._whole and read is not None:
+            arrays[SOURCE] = read.array()
         if not arrays:
             arrays["time"] = pa.nulls(len(kept), pa.int64())
-        return Frame(0, pa.table(arrays)), numbers, refused
+        return Frame(0, pa.table(arrays)), list(numbers), refused
 
-    def _decoded(self, lines: Sequence[bytes]) -> list[Event] | None:
+    def _decoded(self, read: Lines | None) -> list[Event] | None:
         """The events; None if some line is not as the decoder knows them."""
-        text = b"\n".join(lines)
+        if read is None:
+            return None
         try:
-            if self._whole and not text.isascii():
-                text.decode()  # what is skipped is not looked at, but must be text all the same
-            events = self._decoder.decode_lines(text)
+            events = self._decoder.decode_lines(read.text)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        # An object may run over several lines, which are no events then.
-        return events if len(events) == len(lines) else None
+        # A line may hold several objects.
+        return events if len(events) == len(read.lines) else None
 
     def _look_at(self, lines: Sequence[bytes], numbers: Sequence[int]) -> tuple[list[int], list[RefusedLine]]:
         """Learn the keys of lines that were not understood; which of the lines are events, and which are not."""
         good, refused = [], []
         keys: dict[str, None] = {}
-        for at, line in zip(numbers, lines, strict=True):
+        for at, (number, line) in enumerate(zip(numbers, lines, strict=True)):
             try:
                 line.decode()
                 keys |= dict.fromkeys(_decode_object(line))
                 good.append(at)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                refused.append(RefusedLine(at, f"no JSON object: {error}", line))
+                refused.append(RefusedLine(number, f"no JSON object: {error}", line))
         if len(self._known | keys) <= _MOST_KEYS:
             self._fit(keys)
         return good, refused
 
     def _columns(self, events: Sequence[Event]) -> Iterator[tuple[str, pa.Array]]:
-        if self._values is None or not events:
+        if not self._asked or not events:
             return
-        rows: Iterable[Any] = map(self._values, events)
-        columns: list[Sequence[Json]] = [*zip(*rows, strict=True)] if len(self._asked) > 1 else [list(rows)]
-        yield from self._of_paths(dict(zip(self._asked, columns, strict=True)))
+        # All values as they lie: cheaper than by name those that are asked for.
+        columns = zip(*map(astuple, events), strict=True)
+        asked = {key: values for key, values in zip(self._known, columns, strict=True) if key in self._paths}
+        yield from self._of_paths(asked)
 
     def _slowly(self, lines: Sequence[bytes]) -> Iterator[tuple[str, pa.Array]]:
         """The same through dicts, for objects with too many keys."""
@@ -120,9 +120,9 @@ class JsonColumns:
         for path in dict.fromkeys(path for key in columns for path in self._paths[key]):
             leading = [key for key in _first_keys(path) if key in columns]
             values = columns[leading[0]]
-            if leading == [path] and (plain := _plain(values)) is not None:
-                if plain.null_count < len(plain):
-                    yield path, plain
+            if leading == [path] and (array := _plain(values)) is not None:
+                if array.null_count < len(array):
+                    yield path, array
                 continue
             objects = (
                 {key: value for key, value in zip(leading, row, strict=True) if value is not None}

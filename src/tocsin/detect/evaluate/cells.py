@@ -223,7 +223,7 @@ class Originals:
         if original not in self._parsed:
             self._parsed[original] = parse_source(original)
         whole = self._parsed[original]
-        return list(source_leaves(whole) if self._path is None else source_texts(whole, self._path))
+        return source_leaves(whole) if self._path is None else list(source_texts(whole, self._path))
 
 
 class Repeated:

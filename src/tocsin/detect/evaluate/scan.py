@@ -18,6 +18,7 @@ __all__ = ["FieldScan", "Found", "LiteralScan", "SearchScan", "is_looked_up"]
 Found = dict[int, Rows]  # by the number of a key, the rows that have it
 _LONGEST_NUMBER: Final = 41  # sign, 20 digits, point, 19 digits
 _STARTS_NUMBER: Final = np.isin(np.arange(256), np.frombuffer(b"-0123456789", np.uint8))  # by byte
+_SMALL: Final = 500  # literals
 _FEW: Final = 24  # occurrences that are looked at one by one
 _Edge = TypeVar("_Edge", bool, Mask)
 _REMEMBERED: Final = 50_000
@@ -31,15 +32,17 @@ class LiteralScan:
         for at, literal, look in keys:
             self._keys.setdefault(literal.encode(), []).append((at, look))
         self._of_pattern: Final = list(self._keys.values())
-        # Built in a tenth of the time of a DFA, and as fast where literals are rare, which is what keys are chosen for.
-        self._automaton = aho.BytesAhoCorasick(list(self._keys), implementation=aho.Implementation.ContiguousNFA)
+        # A large DFA takes ten times as long to build and is no faster, as it fits into no cache; a small one is.
+        small = len(self._keys) <= _SMALL
+        implementation = aho.Implementation.DFA if small else aho.Implementation.ContiguousNFA
+        self._automaton = aho.BytesAhoCorasick(list(self._keys), implementation=implementation)
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
     def occurrences(self, haystack: Haystack) -> dict[int, Places]:
         """By key, the places of the values in which its literal is as it should be."""
-        found = self._automaton.find_matches_as_indexes(haystack.text, overlapping=True)
+        found = self._found(haystack.text)
         if not found:
             return {}
         patterns, starts, ends = np.fromiter(chain.from_iterable(found), np.int64, 3 * len(found)).reshape(-1, 3).T
@@ -50,6 +53,11 @@ class LiteralScan:
         if len(found) <= _FEW:
             return self._few(patterns.tolist(), at.tolist(), np.array(edges).T.tolist())
         return self._many(patterns, at, edges)
+
+    def _found(self, text: bytes) -> list[tuple[int, int, int]]:
+        """Pattern, start and end of each occurrence."""
+        found: list[tuple[int, int, int]] = self._automaton.find_matches_as_indexes(text, overlapping=True)
+        return found
 
     def _few(self, patterns: list[int], at: list[int], edges: list[list[bool]]) -> dict[int, Places]:
         hits: dict[int, list[int]] = {}

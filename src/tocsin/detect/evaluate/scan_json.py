@@ -23,6 +23,7 @@ __all__ = ["JsonScan", "json_run"]
 _BETWEEN: Final = re.compile(r'["{}\[\],:]')
 # A number may be spelled in many ways, so digits alone are no sign.
 _OF_NUMBERS: Final = re.compile(r"[-+.0-9eE]*")
+_PLAIN: Final = re.compile(rb"[^\s\\{}\[\],:]*")
 # What need not be escaped, but may be; all else has one spelling.
 _NEEDLESS_ESCAPE: Final = re.compile(rb"\\(?:/|u[0-9a-f]{4})")
 
@@ -36,6 +37,20 @@ def json_run(key: Key) -> str:
     runs = [key.literal] if key.field is None else _BETWEEN.split(key.literal)
     longest = max((run for run in runs if not _OF_NUMBERS.fullmatch(run)), key=len, default="")
     return msgspec.json.encode(longest)[1:-1].decode()
+
+
+class _ValueScan(LiteralScan):
+    """Finds what stands in values, and little of what stands in names."""
+
+    def _found(self, text: bytes) -> list[tuple[int, int, int]]:
+        return [found for found in super()._found(text) if not _is_in_name(text, found[2])]
+
+
+def _is_in_name(text: bytes, end: int) -> bool:
+    """Does what ends there stand in a name for sure: in a quoted text that a colon follows?"""
+    quote = text.find(b'"', end)
+    # What has neither structure nor space in it before the quote is within quotes, if they are not escaped.
+    return text[quote + 1 : quote + 2] == b":" and _PLAIN.fullmatch(text, end, quote) is not None
 
 
 class JsonScan:
@@ -52,7 +67,9 @@ class JsonScan:
         self._any = [at for at in self._keys if not runs.get(at)]
         sought = [(at, run, Look.CONTAINS) for at, run in runs.items() if run]
         signs = [(_ESCAPE, sign, Look.CONTAINS) for sign in _ESCAPE_SIGNS] if sought else []
-        return LiteralScan([*sought, *signs])
+        # A keyword is never found in a name, but a field may hold an object as a text, with its names.
+        of_keywords = all(key.field is None for key in self._keys.values())
+        return (_ValueScan if of_keywords else LiteralScan)([*sought, *signs])
 
     def find(self, originals: Column) -> Found:
         """The rows that have each key; keys that none has are left out."""
@@ -68,10 +85,10 @@ class JsonScan:
 def _plainly_spelled(originals: Column, suspects: set[int]) -> Haystack | None:
     """The originals without needless escapes; None if these, where something like one was found, have none either."""
     text, offsets = originals.haystack
-    texts = [text[start:end] for start, end in pairwise(offsets.tolist())]
-    escaping = [at for at in suspects if _NEEDLESS_ESCAPE.search(texts[at])]
+    escaping = [at for at in suspects if _NEEDLESS_ESCAPE.search(text, offsets[at], offsets[at + 1])]
     if not escaping:
         return None
+    texts = [text[start:end] for start, end in pairwise(offsets.tolist())]
     for at in escaping:
         texts[at] = _respelled(originals.text_at(at))
     return Haystack(b"".join(texts), np.cumsum([0, *map(len, texts)]))

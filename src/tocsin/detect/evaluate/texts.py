@@ -85,19 +85,17 @@ def source_texts(value: Json, path: str) -> Iterator[str]:
     return (_text(each) for each in found if each is not None)
 
 
-def source_leaves(value: Json) -> Iterator[str]:
+def source_leaves(value: Json) -> list[str]:
     """Every text in an original, however deep, without the keys."""
-    if isinstance(value, list):
-        for item in value:
-            yield from source_leaves(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from source_leaves(item)
-    elif value is not None:
-        yield _text(value)
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list | dict):
+        inner = value.values() if isinstance(value, dict) else value
+        return [text for item in inner for text in ([item] if type(item) is str else source_leaves(item))]
+    return [] if value is None else [_text(value)]
 
 
 def _text(value: Json) -> str:
     if isinstance(value, str):
         return value
-    return msgspec.json.encode(value).decode()
+    return str(value) if type(value) is int else msgspec.json.encode(value).decode()

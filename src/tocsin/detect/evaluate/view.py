@@ -24,7 +24,7 @@ from tocsin.detect.evaluate.cells import (
     column_of,
 )
 from tocsin.detect.evaluate.texts import TYPE
-from tocsin.model.condition import SOURCE, Field, Scope, keyword_paths
+from tocsin.model.condition import SOURCE, Field, Scope, fold, keyword_paths
 from tocsin.model.event import Json
 
 __all__ = ["EventView", "RecordView", "View"]
@@ -50,7 +50,8 @@ class View(dict[str, Cells]):
         """All folded texts of a row that keywords are searched in, with NUL between them."""
         known = self._joined.get(row)
         if known is None:
-            known = self._joined[row] = "\0".join([text for cells in self.searched() for text in cells.folded(row)])
+            joined = "\0".join([text for cells in self.searched() for text in cells.texts(row)])
+            known = self._joined[row] = fold(joined)
         return known
 
     def _found(self, field: Field) -> Cells:
