@@ -205,7 +205,16 @@ def _with_title(finding: Finding, title: str, event: Event) -> Finding:
 
 @pytest.mark.parametrize(
     "path",
-    ["/alerts", "/alerts/{key}", "/search", "/search?q=process.name%3D%27id%27", "/agents", "/rules", "/suppressions"],
+    [
+        "/alerts",
+        "/alerts/{key}",
+        "/search",
+        "/search?q=process.name%3D%27id%27",
+        "/agents",
+        "/rules",
+        "/suppressions",
+        "/policies",
+    ],
 )
 def test_every_page_is_fast_and_locked_down(inside: Page, console: Console, path: str) -> None:
     """Each page answers in less than 300 ms, forbids everything that is not ours, and fits a narrow screen."""

@@ -87,7 +87,8 @@ def test_without_a_login_every_page_leads_to_it(console: Console) -> None:
     """A stranger is sent to the login, and back to where they wanted to go afterwards."""
     console.owner()
     with TestClient(console.asgi, follow_redirects=False) as stranger:
-        for path in ("/alerts", "/alerts/x", "/search?q=a", "/search/fields.json", "/agents", "/alerts/stream"):
+        shown = ("/alerts", "/alerts/x", "/search?q=a", "/search/fields.json", "/agents", "/policies")
+        for path in (*shown, "/alerts/stream"):
             answer = stranger.get(path)
             assert answer.status_code == 303
             assert answer.headers["location"].startswith("/login?next=%2F")

@@ -24,6 +24,7 @@ from tocsin.web.headers import CONTENT_SECURITY_POLICY, SecurityHeaders
 from tocsin.web.live import live_routes
 from tocsin.web.login_pages import login_routes
 from tocsin.web.page import HERE, Pages
+from tocsin.web.policy_pages import policy_routes
 from tocsin.web.rule_pages import rule_routes
 from tocsin.web.search_pages import search_routes
 
@@ -42,6 +43,7 @@ def app(backend: Backend, beside: Sequence[BaseRoute] = ()) -> Starlette:
         *search_routes(pages),
         *rule_routes(pages),
         *agent_routes(pages),
+        *policy_routes(pages),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
 
