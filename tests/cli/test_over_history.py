@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,15 @@ class Kept:
         store.close()
         engine.dispose()
 
+    def use_rules(self) -> None:
+        """From now on they are the active ones, with a noise budget of one alert a day."""
+        (self._folder / "tocsin.toml").write_text(f"rulesets = []\nrules = ['{self.rules}']\nnoise_budget = 1\n")
+
+    def reports(self, *arguments: str) -> dict[str, dict[str, Any]]:
+        """Backtests by title."""
+        said = self.run("rules", "backtest", "--json", *arguments)
+        return {report["title"]: report for report in map(json.loads, said.splitlines())}
+
     def run(self, *arguments: str) -> str:
         place = ["--config", str(self._folder / "tocsin.toml"), "--data-dir", str(self._folder / "data")]
         assert main([*arguments, *place]) == 0
@@ -89,6 +99,59 @@ def test_a_backtest_tells_of_hits_first_and_sums_up_silence(kept: Kept) -> None:
         "Shell": (1, 1, False),
         "Seldom": (0, 0, False),
     }
+
+
+_LOGIN, _SHELL, _MANY = (f"6f3ab1d2-6f0e-4a5c-8f5e-0c6c5a7f1d0{number}" for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize("named", [_LOGIN, _MANY])
+def test_a_correlation_comes_with_what_it_looks_at(kept: Kept, named: str) -> None:
+    """By the id of a member, or of the correlation itself: both are judged, and nothing else."""
+    kept.use_rules()
+    reports = kept.reports(named)
+    told = {title: (each["hits"], each["alerts"], each["silent"]) for title, each in reports.items()}
+    assert told == {"Login": (2, 0, True), "Many logins": (2, 1, False)}
+    assert list(kept.reports(_SHELL)) == ["Shell"]
+
+
+def test_suppressions_in_force_are_told_apart(kept: Kept) -> None:
+    """What they hide is counted under their ids, for rules and correlations; without them it is as before."""
+    kept.use_rules()
+    until = ("--owner", "ops", "--reason", "known", "--expires", "1d")
+    kept.run("suppress", "add", "process.file.path = '/bin/sh'", "--rule", _SHELL, *until)
+    kept.run("suppress", "add", "process.file.path LIKE '/bin/log%'", "--rule", _MANY, *until)
+    reports = kept.reports()
+    shell, login, many = reports["Shell"], reports["Login"], reports["Many logins"]
+    assert (shell["hits"], shell["alerts"], [(each["hits"], each["alerts"]) for each in shell["hidden"]]) == (
+        0,
+        0,
+        [(1, 1)],
+    )
+    assert (login["hits"], login["hidden"]) == (2, [])
+    assert (many["hits"], many["alerts"], [(each["hits"], each["alerts"]) for each in many["hidden"]]) == (
+        0,
+        0,
+        [(2, 1)],
+    )
+    assert shell["hidden"][0]["expression"] == "process.file.path = '/bin/sh'"
+    assert shell["hidden"][0]["owner"] == "ops"
+    said = kept.run("rules", "backtest", _SHELL)
+    assert f"1 more hits and 1 alerts are suppressed by {shell['hidden'][0]['id']} of ops:" in said
+    assert said.splitlines()[-1].endswith("; 1 more hits are suppressed")
+    regardless = kept.reports("--without-suppressions")
+    assert {title: (each["hits"], each["alerts"], each["hidden"]) for title, each in regardless.items()} == {
+        "Login": (2, 0, []),
+        "Many logins": (2, 1, []),
+        "Shell": (1, 1, []),
+        "Seldom": (0, 0, []),
+    }
+
+
+def test_a_noise_budget_stages_in_a_backtest_too(kept: Kept) -> None:
+    """The day on which the rule would have been staged, and the alerts told before; not asked for, none is said."""
+    kept.use_rules()
+    assert kept.reports(_SHELL)["Shell"]["budget"] == {"alerts_a_day": 1, "exceeded_on": "", "told": 1}
+    assert kept.reports(_SHELL, "--without-suppressions")["Shell"]["budget"] is None
 
 
 def test_a_hunt_shows_what_was_asked_for(kept: Kept) -> None:

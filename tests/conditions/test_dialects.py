@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pytest
@@ -21,8 +22,21 @@ from tocsin.conditions.fold_sql import fold_sql
 from tocsin.conditions.literal import passes
 from tocsin.conditions.render_sql import DIALECTS, render_filter
 from tocsin.conditions.text_sql import passes_sql
+from tocsin.conditions.time_part import SCALES
 from tocsin.detect.evaluate.naive import holds
-from tocsin.model.condition import Condition, Field, Match, Regex, Relation, Test, Text, TimePart, fold
+from tocsin.model.condition import (
+    Compare,
+    Condition,
+    Field,
+    Match,
+    Regex,
+    Relation,
+    Test,
+    Text,
+    TimePart,
+    TimeUnit,
+    fold,
+)
 from tocsin.model.errors import InvalidQuery
 from tocsin.model.event import Event
 
@@ -58,10 +72,9 @@ def test_a_test_passes_the_same_texts(engine: Engine, tmp_path: Path, tests: lis
     """Every kind of test, on texts made to be confused with each other."""
     file = written(pa.table({"value": values, "number": range(len(values))}), tmp_path / "texts.parquet")
     dialect = DIALECTS[engine.dialect]
-    asked = [test for test in tests if not (isinstance(test, TimePart) and engine.dialect != "duckdb")]
-    sql = [dialect.written(passes_sql(test, exp.column("value"), dialect)) for test in asked]
+    sql = [dialect.written(passes_sql(test, exp.column("value"), dialect)) for test in tests]
     found = engine.truths(file, sql, "number")
-    for number, test in enumerate(asked):
+    for number, test in enumerate(tests):
         wrong = [value for row, value in enumerate(values) if found[row][number] != passes(test, value)]
         assert not wrong, (test, wrong, sql[number])
 
@@ -84,6 +97,31 @@ def test_a_tree_holds_for_the_same_events(
     for number, (sql, condition) in enumerate(rendered.items()):
         naive = [holds(condition, event_at(frame, row)) for row in range(len(frame))]
         assert [row[number] for row in found] == naive, (condition, sql)
+
+
+def test_calendars_agree(engine: Engine, tmp_path: Path) -> None:
+    """Days that there are and days that there are not, from the year 1000 to 9999, and numbers since 1970."""
+    random = Random(2026)  # noqa: S311 -- a pinned sample
+    dates = [
+        f"{random.randrange(1000, 10_000)}-{random.randrange(14):02}-{random.randrange(33):02}" for _ in range(400)
+    ]
+    new_years = [f"{year}-{day}" for year in (*range(1996, 2030), 1900, 2100, 9999) for day in _ODD_DAYS]
+    clocks = [f"{date}{clock}" for date in dates[:60] for clock in ("T07:12", " 23:59:59 +0200", "T24:00")]
+    numbers = [str(random.randrange(10**digits)) for digits in range(1, 19) for _ in range(20)]
+    texts = [*dates, *new_years, *clocks, *numbers, *(str(below + by) for below, _ in SCALES for by in (-1, 0))]
+    tests = [
+        TimePart(unit, compare, number)
+        for unit in TimeUnit
+        for compare, number in ((Compare.EQUALS, 1), (Compare.AT_LEAST, 29))
+    ]
+    file = written(pa.table({"value": texts, "number": range(len(texts))}), tmp_path / "times.parquet")
+    dialect = DIALECTS[engine.dialect]
+    sql = [dialect.written(passes_sql(test, exp.column("value"), dialect)) for test in tests]
+    found = engine.truths(file, sql, "number")
+    assert found == [[passes(test, value) for test in tests] for value in texts]
+
+
+_ODD_DAYS = ("12-28", "12-29", "12-31", "01-01", "01-03", "01-04", "02-28", "02-29", "03-01")
 
 
 def test_folding_is_folding_for_every_character(engine: Engine, tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from tocsin.conditions.dialect import Make, Network
 from tocsin.conditions.literal import regex_source
 from tocsin.conditions.sql_parts import call, integer, text, where
 from tocsin.conditions.token_sql import KEY, TOKEN
-from tocsin.model.condition import Glob, Regex, Relation, TimeUnit
-from tocsin.model.errors import InvalidQuery
+from tocsin.model.condition import Glob, Regex, Relation
 
 __all__ = ["ClickHouseSql"]
 
@@ -58,6 +57,12 @@ class ClickHouseSql:
     def as_double(self, value: exp.Expr) -> exp.Expr:
         return call("toFloat64OrNull", value)
 
+    def as_integer(self, value: exp.Expr) -> exp.Expr:
+        return call("toInt64OrNull", value)
+
+    def quotient(self, value: exp.Expr, by: int) -> exp.Expr:
+        return call("intDiv", value, integer(by))
+
     def within(self, network: Network, value: exp.Expr) -> exp.Expr:
         first, last = (int(end) for end in (network[0], network[-1]))
         if network.version == 4:  # noqa: PLR2004 - the version of IP
@@ -65,10 +70,6 @@ class ClickHouseSql:
             return where(self.whole(value, IPV4), _between(number, integer(first), integer(last)))
         low, high = (call("unhex", text(f"{end:032x}")) for end in (first, last))
         return where(self.whole(value, IPV6), _between(call("IPv6StringToNumOrNull", value), low, high))
-
-    def time_part(self, unit: TimeUnit, value: exp.Expr) -> exp.Expr:
-        del value
-        raise InvalidQuery(f"the {unit} of a point in time cannot be said exactly in ClickHouse's SQL")
 
     def as_text(self, column: exp.Expr) -> exp.Expr:
         return call("toString", column)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlglot import exp
 
-from tocsin.model.condition import Glob, Regex, Relation, TimeUnit
+from tocsin.model.condition import Glob, Regex, Relation
 
 __all__ = ["Dialect", "Make", "Network"]
 
@@ -59,12 +59,16 @@ class Dialect(Protocol):
         """The text as a 64-bit float; null, never an error, where it is none."""
         ...
 
-    def within(self, network: Network, value: exp.Expr) -> exp.Expr:
-        """The text is an address of the network, as `conditions.literal.address` reads it."""
+    def as_integer(self, value: exp.Expr) -> exp.Expr:
+        """The text as a 64-bit integer; null, never an error, where it is none."""
         ...
 
-    def time_part(self, unit: TimeUnit, value: exp.Expr) -> exp.Expr:
-        """That part of the point in time that the text is, as `conditions.time_part` has it; null if it is none."""
+    def quotient(self, value: exp.Expr, by: int) -> exp.Expr:
+        """An integer that is not negative, divided by another, without the rest."""
+        ...
+
+    def within(self, network: Network, value: exp.Expr) -> exp.Expr:
+        """The text is an address of the network, as `conditions.literal.address` reads it."""
         ...
 
     def as_text(self, column: exp.Expr) -> exp.Expr:

@@ -9,7 +9,7 @@ from sqlglot import exp
 from tocsin.model.condition import Glob
 from tocsin.model.errors import InvalidQuery
 
-__all__ = ["all_of", "any_of", "call", "each", "integer", "like_text", "text", "where", "whole"]
+__all__ = ["all_of", "any_of", "call", "each", "integer", "like_text", "text", "where"]
 
 
 def text(value: str) -> exp.Expr:
@@ -31,11 +31,6 @@ def integer(value: int) -> exp.Expr:
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
     """A function of the engine, by its name; arguments may be used more than once."""
     return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
-
-
-def whole(value: exp.Expr, pattern: str) -> exp.Expr:
-    """The whole value matches the pattern."""
-    return call("regexp_full_match", value, text(pattern))
 
 
 def each(name: str, values: exp.Expr, variable: str, make: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:

@@ -11,6 +11,7 @@ from sqlglot import exp
 from tocsin.conditions.dialect import Dialect, Make
 from tocsin.conditions.fold_sql import fold_sql, folded
 from tocsin.conditions.sql_parts import text, where
+from tocsin.conditions.time_sql import time_part_sql
 from tocsin.model.condition import (
     NUMBER,
     Cidr,
@@ -52,8 +53,10 @@ def passes_sql(test: Test, value: exp.Expr, dialect: Dialect) -> exp.Expr:  # no
             return dialect.regex(test, value)
         case Cidr(network):
             return dialect.within(ipaddress.ip_network(network), value)
-        case Number() | TimePart():
+        case Number():
             return _compares(test, value, dialect)
+        case TimePart():
+            return _of_time(test, value, dialect)
         case Exists() | SameAs():
             return exp.Not(this=exp.Is(this=value.copy(), expression=exp.null()))
 
@@ -97,10 +100,14 @@ def _wildcard(test: Wildcard, value: exp.Expr, dialect: Dialect) -> exp.Expr:
     return dialect.wildcard(parts, folded(value, plain, dialect))
 
 
-def _compares(test: Number | TimePart, value: exp.Expr, dialect: Dialect) -> exp.Expr:
-    compare, number = _COMPARE[test.compare], test.value
-    if isinstance(test, TimePart):
-        return compare(this=dialect.time_part(test.unit, value), expression=exp.convert(number))
-    literal = dialect.as_double(text(repr(float(number))))
-    compared = compare(this=dialect.as_double(value), expression=literal)
+def _compares(test: Number, value: exp.Expr, dialect: Dialect) -> exp.Expr:
+    literal = dialect.as_double(text(repr(float(test.value))))
+    compared = _COMPARE[test.compare](this=dialect.as_double(value), expression=literal)
     return where(dialect.whole(value, NUMBER.pattern), compared)
+
+
+def _of_time(test: TimePart, value: exp.Expr, dialect: Dialect) -> exp.Expr:
+    def compares(part: exp.Expr) -> exp.Expr:
+        return _COMPARE[test.compare](this=part.copy(), expression=exp.convert(test.value))
+
+    return time_part_sql(test.unit, value, compares, dialect)

@@ -7,12 +7,15 @@ from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
+import sqlalchemy as sa
 
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.adapters.duckdb_rows import DuckdbRows
 from tocsin.adapters.pieces import FilePiece, file_pieces, hot_piece
+from tocsin.config import Settings
 from tocsin.detect.history.backtest import Found, backtest, search
 from tocsin.detect.history.by_query import query_is_quicker, search_by_query
+from tocsin.detect.history.in_force import NO_TERMS, Terms
 from tocsin.detect.history.report import Report
 from tocsin.detect.history.scan import Period, Progress
 from tocsin.detect.history.sieve import Sifted
@@ -20,8 +23,10 @@ from tocsin.detect.sigma.library import Library
 from tocsin.model.condition import Condition
 from tocsin.model.rule import Rule
 from tocsin.ports import Piece, Selection
+from tocsin.state.engine import reading
+from tocsin.state.life.suppressions import listed
 
-__all__ = ["History", "search_with_duckdb"]
+__all__ = ["History", "cheapest_search", "search_with_duckdb", "terms_in_force"]
 
 
 class History:
@@ -30,10 +35,10 @@ class History:
     def __init__(self, query: DuckdbQuery, org: str) -> None:
         self._query, self._org = query, org
 
-    def backtest(self, library: Library, period: Period, progress: Progress) -> list[Report]:
+    def backtest(self, library: Library, period: Period, progress: Progress, terms: Terms = NO_TERMS) -> list[Report]:
         """What rules and correlations would have found in the period."""
         pieces = self.pieces(period, {class_uid for rule in library.rules for class_uid in rule.class_uids})
-        return backtest(library, pieces, self._org, period, progress, cheapest_search)
+        return backtest(library, pieces, self._org, period, progress, cheapest_search, terms)
 
     def pieces(self, period: Period, class_uids: Iterable[int] = ()) -> list[Piece]:
         """Everything kept of these classes, or of all, that can be of the period; files and hot rows of one moment."""
@@ -45,6 +50,14 @@ class History:
             if len(hot := hot_piece(source.class_uid, source.hot, self._org)):
                 found.append(hot)
         return found
+
+
+def terms_in_force(state: sa.Engine, settings: Settings, now_ms: int) -> Terms:
+    """The suppressions of the settings' org that hide something now, and its noise budget."""
+    with reading(state) as connection:
+        kept = listed(connection, settings.org)
+    in_force = tuple(each for each in kept if each.state(now_ms) == "in force")
+    return Terms(in_force, settings.noise_budget)
 
 
 def cheapest_search(rules: Sequence[Rule], sifted: Sequence[Sifted], period: Period, progress: Progress) -> Found:

@@ -14,8 +14,9 @@ from tocsin.columnar.decode import decode
 from tocsin.columnar.frame import frames
 from tocsin.detect.evaluate.engine import Engine
 from tocsin.detect.history.backtest import Search, search
+from tocsin.detect.history.in_force import Terms
 from tocsin.detect.history.junit import junit_xml, too_noisy
-from tocsin.detect.history.report import alerts_of
+from tocsin.detect.history.report import Budget, alerts_of
 from tocsin.detect.history.scan import Period
 from tocsin.detect.history.sieve import sift
 from tocsin.detect.history.tally import hits_in
@@ -149,6 +150,9 @@ def test_a_report_says_when_where_and_what_would_quieten_it(house: House) -> Non
     best = report.suppressions[0]
     assert "process.user.name = 'backup'" in best.expression
     assert (best.alerts, best.hits) == (3, 500)
+    (budgeted,) = history.backtest(rule, PERIOD, _quiet, Terms(noise_budget=1))
+    assert [day.alerts for day in report.days] == [0, 2, 1, 1]
+    assert budgeted.budget == Budget(1, report.days[1].day, 1)
     narrow = Period(NOW - 2 * DAY, NOW - 2 * DAY + 50)
     assert history.backtest(rule, narrow, _quiet)[0].hits == 50
 

@@ -27,7 +27,8 @@ def add_to(app: typer.Typer) -> None:
 
 def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     rules: Annotated[
-        list[str] | None, typer.Argument(help="Rule files, folders, or ids of active rules; all active ones if none.")
+        list[str] | None,
+        typer.Argument(help="Rule files, folders, or ids of active rules and correlations; all active ones if none."),
     ] = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
@@ -38,25 +39,34 @@ def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     most: Annotated[
         float | None, typer.Option("--max-alerts", min=0, help="A rule with more alerts a day fails: exit code 1.")
     ] = None,
+    regardless: Annotated[
+        bool, typer.Option("--without-suppressions", help="As if no suppression were in force, and no noise budget.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="List rules without hits too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what rules would have found in what is stored: hits per day, hosts, alerts, and what would quieten them."""
+    """Show what rules would have found in what is stored: hits per day, hosts, alerts, and what would quieten them.
+
+    What suppressions that are in force would have hidden is told apart.
+    """
     from tocsin.cli.rules.backtest_text import print_reports
+    from tocsin.detect.history.in_force import NO_TERMS
     from tocsin.detect.history.junit import junit_xml, too_noisy
     from tocsin.detect.history.scan import Period
     from tocsin.wiring.clock import SystemClock
     from tocsin.wiring.first_start import open_server_state
-    from tocsin.wiring.history import History
+    from tocsin.wiring.history import History, terms_in_force
     from tocsin.wiring.storage import open_storage
 
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()
     period = Period(*span(last, since, until, now))
     chosen = named_library(rules or [], settings)
-    with closing(open_storage(settings, open_server_state(settings, now))) as storage, progress("events") as bar:
-        reports = History(storage.query, settings.org).backtest(chosen, period, bar)
-    reports.sort(key=lambda each: -each.hits)
+    state = open_server_state(settings, now)
+    terms = NO_TERMS if regardless else terms_in_force(state, settings, now)
+    with closing(open_storage(settings, state)) as storage, progress("events") as bar:
+        reports = History(storage.query, settings.org).backtest(chosen, period, bar, terms)
+    reports.sort(key=lambda each: -(each.hits + sum(one.hits for one in each.hidden)))
     if as_json:
         for each in reports:
             typer.echo(msgspec.json.encode(each))
@@ -73,4 +83,7 @@ def _summary(reports: list[Report]) -> str:
     matched = sum(bool(each.hits) for each in reports)
     alerts, hits = sum(each.alerts for each in reports), sum(each.hits for each in reports)
     judged = max((each.judged for each in reports), default=0)
-    return f"{matched} of {len(reports)} rules matched: {hits:,} hits in up to {judged:,} events, {alerts:,} alerts"
+    hidden = sum(each.hits for report in reports for each in report.hidden)
+    return f"{matched} of {len(reports)} rules matched: {hits:,} hits in up to {judged:,} events, {alerts:,} alerts" + (
+        f"; {hidden:,} more hits are suppressed" if hidden else ""
+    )

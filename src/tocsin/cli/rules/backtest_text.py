@@ -22,9 +22,9 @@ def print_reports(reports: Sequence[Report], *, verbose: bool = False) -> None:
     """Print those with hits, in their order, and how many have none; which ones, if so much is wanted."""
     console = Console(highlight=False, soft_wrap=True)
     for report in reports:
-        if report.hits:
+        if report.hits or report.hidden:
             _print_report(console, report)
-    without = [report for report in reports if not report.hits]
+    without = [report for report in reports if not (report.hits or report.hidden)]
     if without:
         listed = ":" if verbose else "; --verbose lists them"
         console.print(f"\n{len(without):,} {'rule' if len(without) == 1 else 'rules'} without hits{listed}")
@@ -47,6 +47,13 @@ def _print_report(console: Console, report: Report) -> None:
     for path, values in report.groups.items():
         if values:
             console.print(f"  by {path}: {counts(values)}")
+    for hidden in report.hidden:
+        gone = f"{hidden.hits:,} more hits and {hidden.alerts:,} alerts"
+        console.print(f"  {gone} are suppressed by {hidden.id} of {escape(hidden.owner)}:")
+        console.print(f"    [cyan]{escape(hidden.expression)}[/cyan]")
+    if report.budget and report.budget.exceeded_on:
+        allowed = f"its noise budget of {report.budget.alerts_a_day:,} alerts a day"
+        console.print(f"  {allowed} would have staged it on {report.budget.exceeded_on}: {report.budget.told:,} told")
     if report.suppressions:
         console.print("  what would have quietened it:")
     for each in report.suppressions:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tocsin.config import Settings
 from tocsin.model.errors import NotFound
 
 if TYPE_CHECKING:
+    from tocsin.config import Settings
     from tocsin.detect.sigma.library import Library
     from tocsin.detect.sigma.logsource import Mapping
     from tocsin.model.rule import Rule
@@ -56,24 +56,53 @@ def _usable(library: Library) -> tuple[Rule, ...]:
 
 
 def named_library(names: Iterable[str], settings: Settings) -> Library:
-    """The rules and correlations of these files and folders, and the active rules of these ids; all active if none.
+    """The rules and correlations of these files and folders, and the active ones of these ids; all active if none.
+
+    With a rule come the correlations that look at it, and with a correlation all that it looks at.
 
     Raises:
-        NotFound: a name is no path, and no active rule has that id.
+        NotFound: a name is no path, and no active rule or correlation has that id.
     """
-    from tocsin.detect.sigma.library import Library, load
+    from tocsin.detect.sigma.library import load
     from tocsin.wiring.active_rules import active_library
 
     wanted = list(names)
     paths = [Path(name) for name in wanted if Path(name).exists()]
     ids = {name for name in wanted if not Path(name).exists()}
-    active = active_library(settings) if ids or not wanted else Library((), ())
-    unknown = ids - {rule.id for rule in active.rules}
+    active = active_library(settings) if ids or not wanted else None
+    if active is None or not ids:
+        library = active or load(paths)
+        _usable(library)
+        return library
+    unknown = ids - {each.id for each in (*active.rules, *active.correlations)}
     if unknown:
-        raise NotFound(f"{min(unknown)}: neither a file or folder nor the id of an active rule")
-    if not wanted:
-        _usable(active)
-        return active
+        raise NotFound(f"{min(unknown)}: neither a file or folder nor the id of an active rule or correlation")
     given = load(paths)
-    chosen = [*(rule for rule in active.rules if rule.id in ids), *_usable(given)]
-    return Library(tuple({rule.id: rule for rule in chosen}.values()), (), given.correlations)
+    _usable(given)
+    return _united(_around(active, ids), given)
+
+
+def _around(library: Library, ids: set[str]) -> Library:
+    """What the ids name, with all that it takes to judge it."""
+    from tocsin.detect.sigma.library import Library
+
+    # Outer correlations come first: seen from the inside, each knows whether what it looks at was named.
+    above = set(ids)
+    for each in reversed(library.correlations):
+        if any(member.rule in above for member in each.members):
+            above.add(each.id)
+    below = set(above)
+    for each in library.correlations:
+        if each.id in below:
+            below |= {member.rule for member in each.members}
+    rules = tuple(rule for rule in library.rules if rule.id in below)
+    return Library(rules, (), tuple(each for each in library.correlations if each.id in below))
+
+
+def _united(first: Library, second: Library) -> Library:
+    """Both; what has the same id is as the second has it."""
+    from tocsin.detect.sigma.library import Library
+
+    rules = {rule.id: rule for rule in (*first.rules, *second.rules)}
+    correlations = {each.id: each for each in (*first.correlations, *second.correlations)}
+    return Library(tuple(rules.values()), (), tuple(correlations.values()))

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from tocsin.detect.history.correlate import as_rule, correlated
 from tocsin.detect.history.engines import Engines, together
-from tocsin.detect.history.report import Report, report
+from tocsin.detect.history.in_force import NO_TERMS, Terms, hide
+from tocsin.detect.history.report import Judged, Report, report
 from tocsin.detect.history.scan import Period, Progress, Rows, map_pieces, matches_in
 from tocsin.detect.history.sieve import Sifted, sift
 from tocsin.detect.history.suppress import suppressions
@@ -45,25 +46,36 @@ class _Counted(msgspec.Struct):
 
 
 def backtest(
-    library: Library, pieces: Sequence[Piece], org: str, period: Period, progress: Progress, way: Search
+    library: Library,
+    pieces: Sequence[Piece],
+    org: str,
+    period: Period,
+    progress: Progress,
+    way: Search,
+    terms: Terms = NO_TERMS,
 ) -> list[Report]:
     """A report on each rule, in the order of the rules, and on each correlation.
 
-    What is only there for correlations has hits and no alerts.
+    What is only there for correlations has hits and no alerts. What suppressions hide is told apart from the rest.
     """
     rules = library.rules
     found = way(rules, sift(rules, pieces), period, progress)
+    told = [rule for rule in rules if rule.id not in library.silent]
+    left, hidden, events = hide(terms.suppressions, rules, found.rows)
+    hidden = {rule_id: gone for rule_id, gone in hidden.items() if rule_id not in library.silent}
     for rule_id in library.silent & found.tallies.keys():
         found.tallies[rule_id].alerts.clear()
-    proposed = suppressions(rules, found.tallies, found.rows)
-    reports = [
-        report(rule, found.tallies.get(rule.id, Tally()), org, period, _judged(rule, found), proposed.get(rule.id, []))
+    shown = {rule.id: found.tallies[rule.id].without(hidden.get(rule.id, {}).values()) for rule in told}
+    proposed = suppressions(told, shown, left)
+    judged = [
+        Judged(rule, found.tallies.get(rule.id, Tally()), _judged(rule, found), hidden.get(rule.id, {}))
         for rule in rules
     ]
-    for each, tally in correlated(library.correlations, rules, org, found.rows):
+    for each, tally, gone in correlated(library.correlations, rules, org, found.rows, events):
         if each.id in library.silent:
             tally.alerts.clear()
-        reports.append(report(as_rule(each), tally, org, period, sum(found.judged.values()), []))
+        judged.append(Judged(as_rule(each), tally, sum(found.judged.values()), gone))
+    reports = [report(each, org, period, terms, proposed.get(each.rule.id, [])) for each in judged]
     return [replace(each, silent=each.rule_id in library.silent) for each in reports]
 
 

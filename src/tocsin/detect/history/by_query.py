@@ -55,13 +55,20 @@ def search_by_query(
     """As `search`, which judges all rules at once; pieces that the query engine cannot read are judged so."""
     rows: dict[int, Rows] = {}
     asked = [place for place, each in enumerate(sifted) if can_ask(each.piece)]
-    steps = [(rule, class_uid) for rule in rules for class_uid in rule.class_uids]
-    for done, (rule, class_uid) in enumerate(steps, 1):
-        place_of = {id(sifted[place].piece): place for place in asked if _to_ask(sifted[place], rule, class_uid)}
-        pieces = [sifted[place].piece for place in place_of.values()]
-        for piece, matching in ask(pieces, rule.condition, period) if pieces else ():
+    steps = [
+        (rule, of_step)
+        for rule in rules
+        for class_uid in rule.class_uids
+        if (of_step := [place for place in asked if _to_ask(sifted[place], rule, class_uid)])
+    ]
+    total, done = sum(len(sifted[place]) for _, of_step in steps for place in of_step), 0
+    for rule, of_step in steps:
+        place_of = {id(sifted[place].piece): place for place in of_step}
+        pieces = [sifted[place].piece for place in of_step]
+        for piece, matching in ask(pieces, rule.condition, period):
             rows.setdefault(place_of[id(piece)], {})[rule.id] = matching
-        progress(done, len(steps))
+        done += sum(map(len, pieces))
+        progress(done, total)
     engine = Engine(rules)
     for place in set(range(len(sifted))) - set(asked):
         rows[place] = matches_in(engine, sifted[place].piece, period)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from tocsin.columnar.flat import flat
 from tocsin.columnar.frame import events_at
 from tocsin.detect.history.columns import paths_of_fields
+from tocsin.detect.history.in_force import HiddenEvents, HiddenTallies
 from tocsin.detect.history.scan import Rows
 from tocsin.detect.history.tally import Tally
 from tocsin.detect.window.collect import Members
@@ -24,14 +25,18 @@ _DAY_MS = 86_400_000
 
 
 def correlated(
-    correlations: Sequence[Correlation], rules: Sequence[Rule], org: str, found: Sequence[tuple[Piece, Rows]]
-) -> list[tuple[Correlation, Tally]]:
-    """What each correlation would have found; hits are the events of its alerts."""
-    tallies = {each.id: Tally() for each in correlations}
+    correlations: Sequence[Correlation],
+    rules: Sequence[Rule],
+    org: str,
+    found: Sequence[tuple[Piece, Rows]],
+    hidden: HiddenEvents,
+) -> list[tuple[Correlation, Tally, HiddenTallies]]:
+    """What each correlation would have found, and what of it is hidden; hits are the events of its alerts."""
+    counted: dict[str, tuple[Tally, HiddenTallies]] = {each.id: (Tally(), {}) for each in correlations}
     if correlations:
         for firing in firings(correlations, _matches(correlations, rules, org, found)):
-            _add(tallies[firing.correlation.id], firing)
-    return [(each, tallies[each.id]) for each in correlations]
+            _add(*counted[firing.correlation.id], firing, hidden)
+    return [(each, *counted[each.id]) for each in correlations]
 
 
 def as_rule(correlation: Correlation) -> Rule:
@@ -44,6 +49,7 @@ def as_rule(correlation: Correlation) -> Rule:
         level=correlation.level,
         group_by=correlation.alert_by,
         window_ms=correlation.window_ms or correlation.timespan_ms,
+        life=correlation.life,
         path=correlation.path,
         line=correlation.line,
     )
@@ -76,8 +82,10 @@ def _lookups(correlations: Sequence[Correlation]) -> set[str]:
     return paths_of_fields(field.full_path for lookup in lookups if not isinstance(lookup, str) for field in lookup)
 
 
-def _add(tally: Tally, firing: Firing) -> None:
+def _add(tally: Tally, gone: HiddenTallies, firing: Firing, hidden: HiddenEvents) -> None:
     values = firing.slot[1][: len(firing.correlation.alert_by)]
-    tally.hits += len(firing.matches)
-    tally.days.update(match.time // _DAY_MS for match in firing.matches)
-    tally.alerts.update(Counter({(firing.slot[0], values): len(firing.matches)}))
+    for match in firing.matches:
+        counted = Tally(1, Counter({match.time // _DAY_MS: 1}), alerts=Counter({(firing.slot[0], values): 1}))
+        tally.merge(counted)
+        if suppression := hidden.hiding(firing.correlation.id, match.uid, match.time):
+            gone.setdefault(suppression.id, Tally()).merge(counted)

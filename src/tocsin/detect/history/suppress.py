@@ -5,7 +5,6 @@ What is proposed rests on a sample of the hits; what it would have removed is co
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -98,7 +97,7 @@ def _held_against(
         if rule.id in rows:
             _remove(rule, piece, rows[rule.id].tolist(), engine, removed)
     made = [
-        Suppression(expression, gone.hits, _emptied(gone.alerts, tally.alerts))
+        Suppression(expression, gone.hits, tally.emptied_by(gone))
         for (expression, _), gone in zip(choices, removed, strict=True)
     ]
     return sorted(made, key=lambda each: (-each.alerts, len(each.expression), -each.hits))
@@ -112,7 +111,3 @@ def _remove(rule: Rule, piece: Piece, rows: Sequence[int], engine: Engine, remov
     for tried, matching in engine.matches(frame):
         hits = hits_in(piece, [rule], {rule.id: numbers[matching]})[rule.id]
         removed[int(tried.id)].add(rule.window_ms, hits)
-
-
-def _emptied(removed: Counter[tuple[int, tuple[str, ...]]], all_alerts: Counter[tuple[int, tuple[str, ...]]]) -> int:
-    return sum(count == all_alerts[alert] for alert, count in removed.items())

@@ -63,6 +63,17 @@ class Tally(msgspec.Struct):
         self.hosts.update(other.hosts)
         self.alerts.update(other.alerts)
 
+    def without(self, others: Iterable[Tally]) -> Tally:
+        """What is left when hits that were counted here are not counted; the latest are not known then."""
+        gone = Tally()
+        for other in others:
+            gone.merge(other)
+        return Tally(self.hits - gone.hits, self.days - gone.days, self.hosts - gone.hosts, self.alerts - gone.alerts)
+
+    def emptied_by(self, gone: Tally) -> int:
+        """The number of alerts of which nothing is left without those hits."""
+        return sum(count == self.alerts[alert] for alert, count in gone.alerts.items())
+
     def values_of(self, place: int) -> Counter[str]:
         """Hits by the value of the rule's group-by field at that place."""
         found: Counter[str] = Counter()
