@@ -86,7 +86,8 @@ def _print_lines(verdict: Verdict) -> None:
     altered = {(one.agent, one.hour) for one in verdict.alterations}
     for hour in verdict.hours:
         intact = hour.intact and (hour.agent, hour.hour) not in altered
-        said = {"kind": "hour", **msgspec.to_builtins(hour), "percent": hour.percent, "intact": intact}
+        shares = {"percent": hour.percent, "kept_percent": hour.kept_percent}
+        said = {"kind": "hour", **msgspec.to_builtins(hour), **shares, "intact": intact}
         typer.echo(json.dumps(said))
     for alteration in verdict.alterations:
         typer.echo(json.dumps({"kind": "alteration", **msgspec.to_builtins(alteration)}))
@@ -127,6 +128,7 @@ def _table(hours: list[Coverage]) -> Table:
     for hour in hours:
         chain = "intact" if hour.intact else f"{hour.missing_batches} missing, {hour.broken_links} broken"
         not_kept = ", ".join(f"{count} {reason}" for reason, count in sorted(hour.not_kept.items()) if count)
-        counts = (str(hour.batches), str(hour.events), f"{hour.percent:.3f} %")
+        kept = f", {hour.kept_percent:.1f} % of all" if hour.left_out else ""
+        counts = (str(hour.batches), str(hour.events), f"{hour.percent:.3f} %{kept}")
         table.add_row(hour.hostname, hour.agent[:8], _hour(hour.hour), *counts, chain, not_kept)
     return table
