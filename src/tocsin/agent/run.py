@@ -142,6 +142,8 @@ class Agent:
         for reason, count in self._sensors.tick(_now_ms(), self._health).items():
             self._health.count(reason, count)
             self._batcher.lose(reason, count)
+        if self._batcher.not_kept:  # so that the server learns it when no event comes, too
+            self._batcher.flush()
         self._spool.tick()
         self._tell_health(session, status)
         self._health.write(self._config.state_dir)
