@@ -52,6 +52,8 @@ class Peer:
     laurel: bool = False
 
 
+# Our agent by its settings.
+OURS = {"tocsin agent": "", "tocsin agent, eBPF": "[ebpf]\nenabled = true\n"}
 PEERS = (
     Peer("auditd RAW", "RAW", usual_records=True),
     Peer("auditd ENRICHED (Debian's default)", "ENRICHED", usual_records=True),
@@ -143,9 +145,11 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def tocsin(folder: Path, url: str) -> Iterator[Collector]:
+def tocsin(folder: Path, url: str, settings: str) -> Iterator[Collector]:
     """Our agent, shipping to `url`."""
-    options = ["--state-dir", str(folder / "agent"), "--config", str(folder / "none.toml")]
+    config = folder / "agent.toml"
+    config.write_text(settings)
+    options = ["--state-dir", str(folder / "agent"), "--config", str(config)]
     if agent(["enroll", "--server", url, "--token", "bench", *options]):
         raise SystemExit(1)
     process = subprocess.Popen([sys.executable, "-m", "tocsin.agent.main", "run", *options])
@@ -196,11 +200,12 @@ def main() -> None:
     """Measure every collector that is installed, one after another, and all of that as often as asked."""
     control, rounds = AuditControl(), int(sys.argv[1]) if len(sys.argv) > 1 else 1
     measured: dict[str, list[list[float]]] = {}
-    with tempfile.TemporaryDirectory() as name, server() as url:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place, server() as url:
+        folder = Path(place)
         for _ in range(rounds):
-            with tocsin(folder, url) as collector:
-                measured.setdefault("tocsin agent", []).append(measure(collector, control))
+            for name, settings in OURS.items():
+                with tocsin(folder, url, settings) as collector:
+                    measured.setdefault(name, []).append(measure(collector, control))
             for peer in PEERS:
                 if shutil.which("laurel" if peer.laurel else "auditd"):
                     with auditd(folder, control, peer) as collector:

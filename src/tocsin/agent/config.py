@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "EbpfSettings",
     "FileSettings",
+    "NameSettings",
     "RedactSettings",
     "SpoolSettings",
     "read_config",
@@ -50,7 +51,7 @@ class EbpfSettings:
 
     enabled: bool = False
     exits: bool = False  # also processes that end, which audit's base rules leave out
-    ring_bytes: int = 4 << 20  # records that the kernel keeps for a slow agent; a power of two
+    ring_bytes: int = 2 << 20  # records that the kernel keeps for a slow agent; a power of two
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,14 @@ class FileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NameSettings:
+    """Names that are asked for, and what is answered."""
+
+    enabled: bool = True
+    max_packets_per_s: int = 500  # of port 53; what is beyond it is counted and not looked at
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of the agent."""
 
@@ -119,6 +128,7 @@ class Config:
     spool: SpoolSettings = field(default_factory=SpoolSettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
     files: FileSettings = field(default_factory=FileSettings)
+    names: NameSettings = field(default_factory=NameSettings)
     policy: Policy = field(default_factory=Policy)  # sections of its own: exclude, events, limit, tags
 
 

@@ -11,7 +11,18 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from tocsin.agent.bpf.layout import HEAD, HEAD_SIZE, IDENTITY, WHO, Flag, Kind, text_of
+from tocsin.agent.bpf.layout import (
+    BY_DESCRIPTOR,
+    CWD_DELETED,
+    EXE_DELETED,
+    HEAD,
+    HEAD_SIZE,
+    IDENTITY,
+    TRUNCATED,
+    WHO,
+    Kind,
+    text_of,
+)
 from tocsin.agent.host.processes import TICKS_PER_S
 from tocsin.model.event import Event, Value
 from tocsin.normalize.auditd.acting import file_values, join_path, process_values
@@ -81,17 +92,17 @@ class Mapper:
         arguments = record[cwd_end : cwd_end + rest_size].decode("utf-8", "backslashreplace").split("\0")
         arguments.pop()  # each has a NUL behind it
         time_ms = self._time_ms(head)
-        values = self._program(record, flags & Flag.EXE_DELETED, exe_end) | {
+        values = self._program(record, flags & EXE_DELETED, exe_end) | {
             "time": time_ms,
             "process.pid": pid,
             "process.uid": self._identity(pid, start_ns),
-            "process.working_directory": _path(record[exe_end:cwd_end], flags & Flag.CWD_DELETED),
-            "metadata.event_code": "execveat" if flags & Flag.BY_DESCRIPTOR else "execve",
+            "process.working_directory": _path(record[exe_end:cwd_end], flags & CWD_DELETED),
+            "metadata.event_code": "execveat" if flags & BY_DESCRIPTOR else "execve",
         }
         line = " ".join(arguments)
         if line:
             values["process.cmd_line"] = line
-        if flags & Flag.TRUNCATED:
+        if flags & TRUNCATED:
             values["unmapped.truncated"] = True
         return Event(PROCESS_ACTIVITY, values, (_execve(time_ms, arguments),))
 
@@ -112,7 +123,7 @@ class Mapper:
 
     def _actor(self, record: bytes, head: tuple[int, ...]) -> dict[str, Value]:
         """What all events of a process have in common, until it changes."""
-        exe_end, deleted = HEAD_SIZE + head[4], head[2] & Flag.EXE_DELETED
+        exe_end, deleted = HEAD_SIZE + head[4], head[2] & EXE_DELETED
         key = record[HEAD.size : exe_end], deleted
         values = self._actors.get(key)
         if values is None:
@@ -141,9 +152,9 @@ class Mapper:
         actor = self._actor(record, head)
         exe_end = HEAD_SIZE + exe_size
         cwd_end = exe_end + cwd_size
-        folder = _path(record[exe_end:cwd_end], flags & Flag.CWD_DELETED)
+        folder = _path(record[exe_end:cwd_end], flags & CWD_DELETED)
         name = text_of(record[cwd_end : cwd_end + rest_size])
-        by_descriptor = flags & Flag.BY_DESCRIPTOR
+        by_descriptor = flags & BY_DESCRIPTOR
         values = actor | {
             f"process.{name}": actor[path] for name in _INHERITED if (path := f"actor.process.{name}") in actor
         }
@@ -203,7 +214,7 @@ class Mapper:
 
     def _exit(self, record: bytes, head: tuple[int, ...]) -> Event:
         """A process that has ended, all its threads: by itself, or by a signal, whose name then is the event's code."""
-        exe_end, deleted = HEAD_SIZE + head[4], head[2] & Flag.EXE_DELETED
+        exe_end, deleted = HEAD_SIZE + head[4], head[2] & EXE_DELETED
         start_ns, pid, *_ = _UNPACK_IDENTITY(record, HEAD.size)
         own = self._process_values("process", record, deleted, exe_end)
         own |= {f"actor.{path}": own[path] for path in _ITSELF if path in own}

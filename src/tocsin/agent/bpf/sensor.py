@@ -6,35 +6,30 @@ the same events.
 
 from __future__ import annotations
 
-import platform
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from tocsin.agent.bpf.cgroups import Cgroups
+from tocsin.agent.bpf.counters import count, misses
 from tocsin.agent.bpf.layout import Kind
-from tocsin.agent.bpf.library import LoadedObject
+from tocsin.agent.bpf.loading import LOST, RING, load
 from tocsin.agent.bpf.records import Mapper
 from tocsin.agent.bpf.replaced import replaces
 from tocsin.agent.bpf.ring import RingBuffer
 from tocsin.agent.host.processes import identity_prefix
-from tocsin.model.errors import InvalidSetting, NotAvailable
+from tocsin.model.errors import NotAvailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tocsin.agent.audit.rules import Rule
+    from tocsin.agent.bpf.loading import Descriptors
     from tocsin.agent.config import EbpfSettings
     from tocsin.agent.operate.health import Health
     from tocsin.model.event import Event
 
-__all__ = ["BpfSensor", "Unavailable", "load", "open_sensor"]
+__all__ = ["BpfSensor", "Unavailable", "open_sensor"]
 
 NAME: Final = "ebpf"
-OBJECT: Final = Path(__file__).parents[2] / "content" / "agent" / f"sensor-{platform.machine()}.bpf.o"
-KERNEL_TYPES: Final = Path("/sys/kernel/btf/vmlinux")
-RING, LOST = "records", "lost"
-PROGRAMS, EXIT_PROGRAM = ("on_exec", "on_sys_exit"), "on_exit"
-LEAST_RING_BYTES: Final = 1 << 16
 # So many at a time, so that a flood is not all in memory at once.
 MOST_PER_READ: Final = 2048
 _REASONS: Final = {
@@ -47,24 +42,6 @@ _REASONS: Final = {
     Kind.BIND: "ebpf_network_lost",
 }
 MISSED: Final = "ebpf_missed"
-
-
-def load(settings: EbpfSettings, path: Path = OBJECT, kernel_types: Path = KERNEL_TYPES) -> LoadedObject:
-    """The sensor's programs, in the kernel but not running yet.
-
-    Raises:
-        NotAvailable: says what is missing, and what would mend it.
-        InvalidSetting: no ring buffer can have this size.
-    """
-    ring_bytes = settings.ring_bytes
-    if ring_bytes < LEAST_RING_BYTES or ring_bytes & (ring_bytes - 1):
-        raise InvalidSetting(f"ebpf.ring_bytes cannot be {ring_bytes}: a power of two from {LEAST_RING_BYTES} on")
-    if not kernel_types.exists():
-        raise NotAvailable(f"{kernel_types} is missing: this kernel was built without CONFIG_DEBUG_INFO_BTF")
-    if not path.exists():
-        raise NotAvailable(f"{path} is missing: build it with `make ebpf`, or install a package that has it")
-    without = () if settings.exits else (EXIT_PROGRAM,)
-    return LoadedObject.load(path, without=without, ring=RING, ring_bytes=ring_bytes)
 
 
 def open_sensor(settings: EbpfSettings, boot_id: str) -> BpfSensor | Unavailable:
@@ -80,8 +57,8 @@ class BpfSensor:
 
     name = NAME
 
-    def __init__(self, loaded: LoadedObject, ring: RingBuffer, mapper: Mapper, programs: Sequence[str]) -> None:
-        self._loaded, self._ring, self._mapper, self._programs = loaded, ring, mapper, programs
+    def __init__(self, loaded: Descriptors, ring: RingBuffer, mapper: Mapper) -> None:
+        self._loaded, self._ring, self._mapper = loaded, ring, mapper
         self._counted: dict[str, int] = {}
 
     @classmethod
@@ -90,20 +67,15 @@ class BpfSensor:
 
         Raises:
             NotAvailable: says what is missing, and what would mend it.
+            InvalidSetting: no ring buffer can have this size.
         """
         loaded = load(settings)
-        programs = (*PROGRAMS, EXIT_PROGRAM) if settings.exits else PROGRAMS
-        try:
-            ring = RingBuffer(loaded.map_descriptor(RING), settings.ring_bytes)
-            loaded.attach(*programs)
-        except NotAvailable:
-            loaded.close()
-            raise
-        return cls(loaded, ring, Mapper(identity_prefix(boot_id), Cgroups()), programs)
+        ring = RingBuffer(loaded.maps[RING], settings.ring_bytes)
+        return cls(loaded, ring, Mapper(identity_prefix(boot_id), Cgroups()))
 
     def descriptors(self) -> Sequence[int]:
         """The ring buffer's."""
-        return (self._loaded.map_descriptor(RING),)
+        return (self._loaded.maps[RING],)
 
     def read(self, now_ms: int) -> Sequence[Event]:
         """What has happened since the last call."""
@@ -117,14 +89,14 @@ class BpfSensor:
     def tick(self, now_ms: int, health: Health) -> None:
         """Say how the sensor is."""
         del now_ms
-        health.well(NAME, f"{', '.join(self._programs)} run in the kernel")
+        health.well(NAME, f"{', '.join(self._loaded.links)} run in the kernel")
         health.gauge("ebpf_ring_bytes", self._ring.waiting_bytes)
 
     def losses(self) -> Mapping[str, int]:
         """Records that found no room in the ring buffer, by what they were of, and programs that did not run."""
-        totals: dict[str, int] = {MISSED: sum(map(self._loaded.misses, self._programs))}
+        totals: dict[str, int] = {MISSED: sum(map(misses, self._loaded.programs.values()))}
         for kind, reason in _REASONS.items():
-            totals[reason] = totals.get(reason, 0) + self._loaded.count(LOST, kind)
+            totals[reason] = totals.get(reason, 0) + count(self._loaded.maps[LOST], kind)
         grown = {reason: total - self._counted.get(reason, 0) for reason, total in totals.items()}
         self._counted = totals
         return {reason: count for reason, count in grown.items() if count}

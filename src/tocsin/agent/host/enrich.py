@@ -168,8 +168,11 @@ class Enricher:
 
 
 def _container(values: dict[str, Value], prefix: str) -> Container | None:
-    uid, runtime, pod = (str(values.get(f"{prefix}.container.{name}", "")) for name in ("uid", "runtime", "pod_uuid"))
-    return Container(uid, runtime, pod) if uid else None
+    uid = values.get(f"{prefix}.container.uid")
+    if uid is None:
+        return None
+    runtime, pod = (str(values.get(f"{prefix}.container.{name}", "")) for name in ("runtime", "pod_uuid"))
+    return Container(str(uid), runtime, pod)
 
 
 class _Paths:

@@ -81,9 +81,9 @@ def _rules(config: Config) -> str:
 def _ebpf(config: Config) -> str:
     if not config.ebpf.enabled:
         return "not asked for"
-    from tocsin.agent.bpf.sensor import load  # noqa: PLC0415 - only who asks for it needs it
+    from tocsin.agent.bpf.loading import load  # noqa: PLC0415 - only who asks for it needs it
 
-    load(config.ebpf).close()
+    load(config.ebpf, attach=False).close()
     return "the kernel takes the programs"
 
 
