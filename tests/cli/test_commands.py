@@ -96,7 +96,7 @@ def test_rules_run_finds_and_check_names_file_and_line(tmp_path: Path) -> None:
     log.write_text(RECORD)
     done = tocsin("rules", "run", "--rules", str(good), "--source", "auditd", str(log))
     (finding,) = [json.loads(line) for line in done.stdout.splitlines()]
-    assert finding["rule_id"] == "44444444-0000-4000-8000-000000000001"
+    assert finding["rule"]["id"] == "44444444-0000-4000-8000-000000000001"
     checked = tocsin("rules", "check", str(bad))
     assert checked.returncode == 1
     assert f"{bad}:6: error: " in checked.stdout

@@ -56,7 +56,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def _titles(out: str) -> list[str]:
-    return [json.loads(line)["rule_title"] for line in out.splitlines()]
+    return [json.loads(line)["rule"]["title"] for line in out.splitlines()]
 
 
 def test_correlations_run_and_what_they_name_is_silent(
@@ -65,9 +65,9 @@ def test_correlations_run_and_what_they_name_is_silent(
     """A guessed password is one alert of five events; neither the single matches nor the inner count are told."""
     assert main(["rules", "run", "--rules", str(rules), "--source", "syslog", str(log)]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {each["rule_title"] for each in found} == {"Guessed password"}
+    assert {each["rule"]["title"] for each in found} == {"Guessed password"}
     assert sorted(each["event"]["actor"]["process"]["pid"] for each in found) == [11, 15, 19, 23, 30]
-    assert {each["level"] for each in found} == {"high"}
+    assert {each["rule"]["level"] for each in found} == {"high"}
 
 
 def test_what_asks_to_be_told_is_told(rules: Path, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,3 +156,68 @@ def test_the_field_of_the_time_can_be_named(
     out, err = capfdbinary.readouterr()
     assert (out, b"ts: 5; see --time-field" in err) == (b"", True)
     assert main([*arguments, "json", "--time-field", "log.at"]) == 2
+
+
+_SHAPED = """
+title: Loud
+id: 66666666-0000-4000-8000-000000000001
+logsource: {product: linux, category: process_creation}
+detection: {s: {Image|endswith: /nc}, condition: s}
+level: low
+tocsin: {title: "{{%s}} ran"}
+"""
+
+
+def test_a_match_has_the_same_shape_wherever_it_comes_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rule, title, file and the whole event, of every match of many; a line where an event is one."""
+    rules, events = tmp_path / "rules.yml", tmp_path / "events.ndjson"
+    shown = []
+    for source, field, event in (
+        ("raw", "Image", {"Image": "/bin/nc"}),
+        ("ocsf", "process.name", {"class_uid": 1007, "activity_id": 1, "time": 1763892000000,
+                                  "process": {"name": "/bin/nc", "file": {"path": "/bin/nc"}}}),
+    ):  # fmt: skip
+        rules.write_text(_SHAPED % field)
+        events.write_text(f"{json.dumps(event)}\n" * 120)
+        assert main(["rules", "run", "--rules", str(rules), "--source", source, str(events)]) == 0
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert len(found) == 120
+        assert {"Image", "process"} & found[-1]["event"].keys()
+        shown.append({name: found[-1][name] for name in ("rule", "title", "file")})
+        assert found[-1].get("line", 0) == (120 if source == "raw" else 0)
+    assert shown[0] == shown[1]
+    assert (shown[0]["rule"]["title"], shown[0]["title"]) == ("Loud", "/bin/nc ran")
+
+
+@pytest.mark.parametrize(
+    ("said", "matches"),
+    [
+        ([], 2),
+        (["product=linux"], 2),
+        (["product=windows"], 1),
+        (["product=Windows", "category=file_event"], 0),
+        (["product=linux", "service=x"], 2),
+    ],
+)
+def test_only_rules_for_what_the_events_are_said_to_be(
+    said: list[str], matches: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rule that leaves a part of its log source open is for all of that part; what no rule is for is refused."""
+    rules, events = tmp_path / "rules.yml", tmp_path / "events.ndjson"
+    text = _SHAPED % "Image"
+    free = text.replace("product: linux, ", "").replace("0001\n", "0002\n")
+    rules.write_text(f"{text}---{free}")
+    events.write_text('{"Image": "/bin/nc"}\n')
+    options = [option for each in said for option in ("--logsource", each)]
+    code = main(["rules", "run", "--rules", str(rules), "--source", "raw", *options, str(events)])
+    out = capsys.readouterr()
+    assert (code, len(out.out.splitlines())) == (0 if matches else 2, matches)
+    assert matches or "no rule is for --logsource product=Windows category=file_event; the rules are for" in out.err
+
+
+def test_a_log_source_has_three_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Something else than product, category or service is one sentence."""
+    rules = tmp_path / "rules.yml"
+    rules.write_text(_SHAPED % "Image")
+    assert main(["rules", "run", "--rules", str(rules), "--source", "raw", "--logsource", "windows", "-"]) == 2
+    assert "--logsource windows is not understood: write product=windows" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from io import BufferedReader, RawIOBase
 from itertools import islice
 from pathlib import Path
@@ -18,11 +19,15 @@ from typing import BinaryIO, Final, cast
 
 import msgspec
 
+from tocsin.detect.evaluate.engine import fill_title
 from tocsin.detect.evaluate.raw import Judged, RawRules
 from tocsin.detect.sigma.library import Library
+from tocsin.model.condition import Field, Scope
 from tocsin.model.errors import BadInput
-from tocsin.model.event import RefusedLine
+from tocsin.model.event import Event, RefusedLine
 from tocsin.model.rule import Rule
+from tocsin.normalize.objects import as_paths
+from tocsin.wiring.told_line import Place, match_line, rule_part
 
 __all__ = ["Block", "Outcome", "blocks", "run"]
 
@@ -150,7 +155,7 @@ class _Judge:
         self._rules = RawRules(library.rules)
         self._silent = library.silent
         self._looked_at = {member.rule for each in library.correlations for member in each.members}
-        self._said = {rule.id: _encode({"rule": _about(rule)})[:-1] for rule in library.rules}
+        self._said = {rule.id: rule_part(rule) for rule in library.rules}
 
     def __call__(self, block: Block) -> Outcome:
         judged = self._rules.judge(block.lines)
@@ -172,12 +177,14 @@ class _Judge:
 
     def _output(self, block: Block, told: Sequence[tuple[int, Rule]]) -> bytes:
         file = _encode(block.path)
-        return b"".join(
-            b'%b,"file":%b,"line":%d,"event":%b}\n'
-            % (self._said[rule.id], file, block.first + at, block.lines[at].strip())
-            for at, rule in told
-        )
+        return b"".join(self._line(rule, Place(file, block.first + at, block.lines[at].strip())) for at, rule in told)
+
+    def _line(self, rule: Rule, place: Place) -> bytes:
+        return match_line(self._said[rule.id], place, _title(rule, place.event) if rule.title_template else "")
 
 
-def _about(rule: Rule) -> dict[str, object]:
-    return {"id": rule.id, "title": rule.title, "level": rule.level, "tags": rule.tags}
+def _title(rule: Rule, event: bytes) -> str:
+    """The alert's title, filled from the event's own fields."""
+    nested = as_paths(msgspec.json.decode(event.decode(errors="replace")))
+    found = Event(0, {"time": 0, "unmapped.source": _encode(nested).decode()})
+    return fill_title(rule, found, partial(Field, scope=Scope.SOURCE))

@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from tocsin.detect.sigma.library import Library
 from tocsin.detect.window.collect import Members
 from tocsin.detect.window.correlate import firings
-from tocsin.detect.window.match import Firing, Match
-from tocsin.detect.window.tell import title_of
+from tocsin.detect.window.match import Match
 from tocsin.model.errors import InvalidEvent
 from tocsin.model.event import Event, Json, Value
 from tocsin.normalize.lines import epoch_ms, pick
 from tocsin.normalize.objects import as_paths
 from tocsin.wiring.raw_run import Outcome
+from tocsin.wiring.told_line import Place, alert_line
 
 __all__ = ["TIME_FIELDS", "RawWindows", "event_ms"]
 
@@ -26,14 +26,6 @@ _SECONDS_BELOW: Final = 10**11  # as milliseconds this is 1973; as seconds it is
 _BEYOND: Final = 2**52
 _ORG: Final = ""
 _encode = msgspec.json.Encoder().encode
-
-
-class _Place(msgspec.Struct, frozen=True, gc=False):
-    """Where an event stands."""
-
-    file: str
-    line: int
-    event: bytes
 
 
 class RawWindows:
@@ -45,7 +37,7 @@ class RawWindows:
         self._members = Members({_ORG: library.correlations})
         self._rules = {rule.id: rule for rule in library.rules}
         self._fields = (time_field,) if time_field else TIME_FIELDS
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
         self._matches: list[Match] = []
         self.without_time = 0  # events
 
@@ -57,7 +49,7 @@ class RawWindows:
             if time is None:
                 self.without_time += 1
                 continue
-            self._places.append(_Place(outcome.path, line, event))
+            self._places.append(Place(_encode(outcome.path), line, event))
             number = len(self._places)
             # As long for every event, so that events of the same time keep the order in which they were read.
             values: dict[str, Value] = {
@@ -75,20 +67,7 @@ class RawWindows:
         for firing in firings(self._correlations, self._matches):
             if firing.correlation.id not in self._silent:
                 for match in firing.matches:
-                    yield firing.correlation.id, _line(firing, self._places[match.row - 1])
-
-
-def _line(firing: Firing, place: _Place) -> bytes:
-    rule = firing.correlation
-    said = {
-        "rule": {"id": rule.id, "title": title_of(firing), "level": rule.level, "tags": rule.tags},
-        "group": dict(zip(rule.group_by, firing.group, strict=True)),
-        "window_start": firing.slot[0],
-        "file": place.file,
-        "line": place.line,
-        "event": msgspec.Raw(place.event),
-    }
-    return _encode(said) + b"\n"
+                    yield firing.correlation.id, alert_line(firing, self._places[match.row - 1])
 
 
 def event_ms(nested: dict[str, Json], fields: tuple[str, ...]) -> int | None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from tocsin.cli.events import Refusals
 from tocsin.cli.rules.given import active_paths, usable_library
-from tocsin.config import load_settings
+from tocsin.cli.rules.of_logsource import of_logsource
+from tocsin.cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from tocsin.detect.sigma.logsource import Mapping
 
 __all__ = ["run_raw"]
 
@@ -20,8 +25,9 @@ __all__ = ["run_raw"]
 def run_raw(
     rules: Sequence[Path] | None,
     files: Sequence[Path],
-    pipelines: Iterable[Path],
+    pipelines: Sequence[Path],
     time_field: str,
+    logsource: Sequence[str],
     config: Path | None,
 ) -> None:
     """Print each match as NDJSON, then those of correlations, and on standard error what was looked at.
@@ -29,11 +35,11 @@ def run_raw(
     Raises:
         typer.Exit: with code 1, if a line is no event.
     """
-    from tocsin.detect.sigma.pipeline import piped
     from tocsin.wiring.raw_run import run
     from tocsin.wiring.raw_windows import RawWindows
 
-    library = usable_library(rules or active_paths(load_settings(config)), piped(pipelines))
+    every = usable_library(rules or active_paths(load_settings(config)), _mapping(pipelines))
+    library = of_logsource(every, logsource)
     windows = RawWindows(library, time_field)
     started, refusals, hits, events = time.monotonic(), Refusals(), Counter[str](), 0
     for outcome in run(library, files):
@@ -51,6 +57,17 @@ def run_raw(
     count = len(library.rules) + len(library.correlations)
     typer.echo(_summary(events, count, hits, time.monotonic() - started), err=True)
     refusals.finish()
+
+
+def _mapping(pipelines: Sequence[Path]) -> Mapping:
+    """What reads pipelines is imported if there are some: it takes half a second."""
+    from tocsin.detect.sigma.logsource import RAW
+
+    if not pipelines:
+        return RAW
+    from tocsin.detect.sigma.pipeline import piped
+
+    return piped(pipelines)
 
 
 def _say_left_out(events: int, time_field: str) -> None:

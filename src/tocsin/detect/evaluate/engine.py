@@ -14,7 +14,7 @@ from tocsin.detect.evaluate.learning import ClassRules, Knowledge
 from tocsin.detect.evaluate.naive import met
 from tocsin.detect.evaluate.plan import CompiledRule, Cost, compile_rule
 from tocsin.detect.evaluate.texts import texts
-from tocsin.model.condition import field_at
+from tocsin.model.condition import Field, field_at
 from tocsin.model.event import Event, nest
 from tocsin.model.finding import EVIDENCE_KEPT, Finding, window_start
 from tocsin.model.rule import Rule
@@ -77,7 +77,7 @@ class Engine:
         for rule, of_rule in matches:
             seen: Counter[tuple[str, ...]] = Counter()
             for row in of_rule:
-                group = {path: _first(events[row], path) for path in rule.group_by}
+                group = {path: _first(events[row], field_at(path)) for path in rule.group_by}
                 org = str(events[row].values.get("metadata.tenant_uid", ""))
                 alert = (org, *group.values(), str(window_start(int(events[row].values["time"]), rule.window_ms)))
                 seen[alert] += 1
@@ -105,9 +105,12 @@ def _finding(rule: Rule, event: Event, group: dict[str, str], *, whole: bool) ->
     )
 
 
-def fill_title(rule: Rule, event: Event) -> str:
-    """The rule's title template with the event's values in it; the plain title if the event lacks one of them."""
-    found = {path: _first(event, path) for path in title_fields(rule)}
+def fill_title(rule: Rule, event: Event, field: Callable[[str], Field] = field_at) -> str:
+    """The rule's title template with the event's values in it; the plain title if the event lacks one of them.
+
+    What a name in it means is said by `field`: by default a path in the schema.
+    """
+    found = {name: _first(event, field(name)) for name in title_fields(rule)}
     if not rule.title_template or not all(found.values()):
         return rule.title
     return _PLACEHOLDER.sub(lambda placeholder: found[placeholder[1]], rule.title_template)
@@ -118,5 +121,5 @@ def title_fields(rule: Rule) -> list[str]:
     return _PLACEHOLDER.findall(rule.title_template)
 
 
-def _first(event: Event, path: str) -> str:
-    return next(iter(texts(event, field_at(path), None)), "")
+def _first(event: Event, field: Field) -> str:
+    return next(iter(texts(event, field, None)), "")
