@@ -62,7 +62,7 @@ def watched(
     fanotify = Fanotify.open(renames=renames)
     tree = WatchTree(fanotify, map(str, roots), exclude, max_folders)
     hasher = Hasher(TokenBucket(0, budget, time.monotonic), 1 << 20)
-    baseline = Baseline(state / "files.db", 10_000)
+    baseline = Baseline(state / "files.db", 50_000)
     watch = FileWatch(fanotify, tree, baseline, hasher, SETTLE_S)
     watch.start()
     try:

@@ -128,6 +128,14 @@ class Changes:
         self._set_due(change)
         return change
 
+    def moved_below(self, old: str, new: str) -> None:
+        """A folder has another name: what is being changed in it has too, when it comes to its end."""
+        for (pid, path), change in tuple(self._pending.items()):
+            if path.startswith(f"{old}/"):
+                del self._pending[pid, path]
+                change.path = new + path[len(old) :]
+                self._pending[pid, change.path] = change
+
     def move_from(self, pid: int, path: str, mask: int) -> None:
         """The first part of a rename that is told in two, as Linux does before 5.17."""
         self._moved_from[pid] = (path, mask)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hasher", "TokenBucket"]
 
-SLICE_BYTES: Final = 256 << 10
+SLICE_BYTES: Final = 64 << 10
 # Opening and reading even an empty file costs about as much as hashing this many bytes.
 LEAST_BYTES: Final = 16 << 10
 

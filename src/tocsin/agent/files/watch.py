@@ -53,6 +53,7 @@ __all__ = ["FileWatch"]
 
 SCAN_STEPS: Final = 50
 SCAN_AGAIN_AFTER_S: Final = 5.0
+MAX_NAMES: Final = 1024
 LEFT_TO_CHANGES: Final = 0.5  # share of the hashing budget that learning never touches
 _KINDS: Final = {
     CREATED: (of_audit.CONTENT, of_audit.LINK, of_audit.RENAME),
@@ -73,6 +74,7 @@ class FileWatch:
         self._settle_s = settle_s
         self._changes = Changes(tree.covers, baseline.get, settle_s)
         self._held, self._actors, self._users = HeldEvents(), Actors(), Users()
+        self._names = _Names()
         self._scan: Iterator[Seen | None] = iter(())
         self._scan_at = float("inf")
         self.scanning = False
@@ -215,6 +217,7 @@ class FileWatch:
             return
         if old and new:
             self._tree.moved(old, new)
+            self._changes.moved_below(old, new)
             self._baseline.move_below(old, new)
         elif old:
             self._tree.removed(old)
@@ -251,6 +254,7 @@ class FileWatch:
         if change.old_path:
             self._baseline.remove(change.old_path)
         if state is not None:
+            self._names.remember(file_uid(state), change.path)
             self._baseline.put(change.path, state)
             if state.is_regular and state.links > 1:
                 self._tree.watch_names(change.path)
@@ -269,7 +273,7 @@ class FileWatch:
             kinds = [of_audit.CONTENT, of_audit.RENAME, of_audit.LINK, of_audit.DELETE]
             if state and change.prior and state.mode == change.prior.mode:
                 kinds.append(of_audit.ATTRIBUTES)  # the new file was given what the old one had
-            told = self._held.take(change.pid, kinds, change.gone_names, "") + told
+            told = self._held.take(change.pid, kinds, change.gone_names, uid) + told
         if not told and activity_id == CREATED:
             told = self._held.take_of_anybody(change.path)
         return told
@@ -281,7 +285,7 @@ class FileWatch:
 
     def _let_go(self, held: Held) -> list[Event]:
         """What audit told and fanotify did not: elsewhere, or nothing was written, or it belongs to another change."""
-        path = held.paths[-1] if held.paths else ""
+        path = held.paths[-1] if held.paths else self._names.find(held.uid)
         if self._tree.covers(path):
             state, prior = read_state(path), self._baseline.get(path)
             is_same = state is not None and prior is not None and state.has_content_of(prior)
@@ -294,6 +298,22 @@ class FileWatch:
             self.excluded += 1
             return []
         return [held.event]
+
+
+class _Names:
+    """What files that were changed lately are called: of a call on a descriptor, audit knows device and inode only."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, str] = {}
+
+    def remember(self, uid: str, path: str) -> None:
+        self._by_uid.pop(uid, None)
+        self._by_uid[uid] = path
+        if len(self._by_uid) > MAX_NAMES:
+            del self._by_uid[next(iter(self._by_uid))]
+
+    def find(self, uid: str) -> str:
+        return self._by_uid.get(uid, "")
 
 
 def _activity(change: Change, state: FileState | None) -> int | None:
