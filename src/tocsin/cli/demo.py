@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tocsin.cli.settings import DataDirOption
-from tocsin.config import Settings, load_settings
+from tocsin.cli.settings import DataDirOption, load_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tocsin.alert.read import Alert
+    from tocsin.config import Settings
 
 __all__ = ["add_to"]
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tocsin.cli.settings import existing_settings
-from tocsin.config import Settings
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from tocsin.config import Settings
 
 __all__ = ["Opened", "WhoOption", "opened"]
 

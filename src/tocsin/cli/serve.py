@@ -11,8 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
-from tocsin.config import load_settings, strange_variables
+from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, load_settings
 from tocsin.model.errors import BadInput
 
 __all__ = ["add_to"]
@@ -36,6 +35,7 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """Start everything on this machine; print the URL and the first-login token; run until interrupted."""
+    from tocsin.config import strange_variables
     from tocsin.wiring.log_format import configure_log
     from tocsin.wiring.up import Up
 

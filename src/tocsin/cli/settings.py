@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tocsin.config import Settings, load_settings
 from tocsin.model.errors import NotFound
 
-__all__ = ["ConfigOption", "DataDirOption", "JsonOption", "existing_settings"]
+if TYPE_CHECKING:
+    from tocsin.config import Settings
+
+__all__ = ["ConfigOption", "DataDirOption", "JsonOption", "existing_settings", "load_settings"]
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file; tocsin.toml in this folder if none is named.")
 ]
 DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the server's data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def load_settings(config: Path | None = None, **overrides: object) -> Settings:
+    """As `config.load_settings`, which takes a fifth of a second to import, and not all commands have settings.
+
+    Raises:
+        InvalidSetting: see there.
+    """
+    from tocsin import config as settings
+
+    return settings.load_settings(config, **overrides)
 
 
 def existing_settings(config: Path | None, data_dir: Path | None) -> Settings:

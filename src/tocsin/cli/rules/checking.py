@@ -11,8 +11,7 @@ import typer
 
 from tocsin.cli.progress import progress
 from tocsin.cli.rules.given import PathsArgument, active_paths, usable_rules
-from tocsin.cli.settings import ConfigOption, JsonOption
-from tocsin.config import load_settings
+from tocsin.cli.settings import ConfigOption, JsonOption, load_settings
 
 if TYPE_CHECKING:
     from tocsin.detect.quality.case import Outcome

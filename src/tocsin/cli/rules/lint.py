@@ -12,8 +12,7 @@ import typer
 
 from tocsin.cli.progress import progress
 from tocsin.cli.rules.given import PathsArgument, active_paths
-from tocsin.cli.settings import ConfigOption, JsonOption
-from tocsin.config import load_settings
+from tocsin.cli.settings import ConfigOption, JsonOption, load_settings
 from tocsin.model.errors import BadInput
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import typer
 
 from tocsin.cli.opened import opened
 from tocsin.cli.rules.given import active_paths, usable_rules
-from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
-from tocsin.config import Settings, load_settings
+from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, load_settings
 from tocsin.model.errors import NotFound
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tocsin.config import Settings
     from tocsin.detect.life.overview import Overview, RuleSeen
     from tocsin.model.rule import Rule
 

@@ -15,8 +15,7 @@ from tocsin.cli.progress import progress
 from tocsin.cli.rules.given import PathsArgument
 from tocsin.cli.rules.in_force import in_force
 from tocsin.cli.rules.seen import has_server, seen_rules
-from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
-from tocsin.config import load_settings
+from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, load_settings
 from tocsin.model.errors import BadInput
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import typer
 
 from tocsin.cli.log_files import AUTO
 from tocsin.cli.rules.chosen import SourceOption, chosen_rule, events_in_files, mapping_of
-from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings
-from tocsin.config import load_settings
+from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption, existing_settings, load_settings
 from tocsin.model.errors import BadInput, NotFound
 from tocsin.model.event import Event, RefusedLine
 
