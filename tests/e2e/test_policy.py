@@ -121,8 +121,9 @@ def test_a_policy_is_applied_live_and_the_kernel_leaves_out_what_it_can(fleet: F
     (after,) = fleet.found("dst_endpoint.port = 47203")
     assert after["metadata"]["tags"] == [{"name": "environment", "value": "test"}]
     assert fleet.found("dst_endpoint.port = 47202") == []
-    (protected,) = fleet.found(f"file.path = '{written}' AND activity_id = 1")
-    assert protected["actor"]["process"]["file"]["path"] == str(fleet.quiet)
+    creation = f"file.path = '{written}' AND activity_id = 1"
+    wait_for(lambda: fleet.found(creation), WITHIN_S, "the write of the excluded program")
+    assert fleet.found(creation)[0]["actor"]["process"]["file"]["path"] == str(fleet.quiet)
     (redacted,) = fleet.found("process.name = 'echo' AND process.cmd_line LIKE '%tocsin-e2e-policy --pin%'")
     assert redacted["process"]["cmd_line"].endswith("--pin=[redacted]")
     assert len(fleet.found("metadata.event_code = 'POLICY_APPLIED'")) == 1
