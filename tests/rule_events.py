@@ -41,7 +41,7 @@ from tocsin.model.rule import Rule
 from tocsin.model.schema import Kind, attribute
 from tocsin.model.wire import PlainRecord
 
-__all__ = ["Choose", "Draft", "made_for", "satisfy", "text_for"]
+__all__ = ["Choose", "Draft", "fitting", "made_for", "satisfy", "text_for"]
 
 _GAP = "\x01"
 Choose = Callable[[int], int]  # one of 0 .. n-1
@@ -83,8 +83,15 @@ def _record(fields: dict[str, str]) -> PlainRecord:
     return PlainRecord(fields.get("type", "SYSCALL").upper(), tuple(rest), tuple(rest.values()))
 
 
+def fitting(rule: Rule, chance: random.Random, time: int) -> Event:
+    """An event that matches the rule, unless what one term asks for is what another forbids."""
+    draft = Draft()
+    satisfy(rule.condition, chance.randrange, draft)
+    return draft.event(chance.choice(rule.class_uids), time)
+
+
 def made_for(rule: Rule, chance: random.Random, time: int) -> Event:
-    """An event that nearly always matches the rule, or nearly does."""
+    """The same with one text in twenty spoiled: an event that mostly matches the rule, or nearly does."""
     draft = Draft()
     satisfy(rule.condition, chance.randrange, draft)
     for texts in (draft.attributes, draft.original, *draft.records):

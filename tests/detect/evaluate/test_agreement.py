@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from condition_strategies import CONDITIONS, events
 from evaluators import Matches, matches_of, naive_matches
 from event_frames import frames_of
-from rule_events import made_for
+from rule_events import fitting, made_for
 from tocsin.columnar.nested import nested
 from tocsin.conditions.render_sql import render_filter
 from tocsin.detect.evaluate.engine import Engine
@@ -21,15 +21,20 @@ from tocsin.model.condition import Condition
 from tocsin.model.event import Event
 from tocsin.model.rule import Rule
 
+# Of the public rules so many find an event; of the others no event can be made by doing what each term asks for.
+_MATCHED = 0.97
+
 
 @pytest.mark.data
 def test_every_rule_agrees_on_events_made_for_it(sigma_rules: list[Rule]) -> None:
     """All rules on a batch with three events made for each rule: the same pairs of rule and event, and many of them."""
     chance = random.Random(7)  # noqa: S311 - reproducible events, no secrets
-    frames = frames_of([made_for(rule, chance, time) for time, rule in enumerate(sigma_rules * 3)])
+    makers = [fitting, made_for, made_for]
+    wanted = [(make, rule) for make in makers for rule in sigma_rules]
+    frames = frames_of([make(rule, chance, time) for time, (make, rule) in enumerate(wanted)])
     found = matches_of(Engine(sigma_rules), frames)
     assert found == naive_matches(sigma_rules, frames)
-    assert len({path for path, _ in found}) > 0.9 * len(sigma_rules)
+    assert len({path for path, _ in found}) > _MATCHED * len(sigma_rules)
 
 
 @pytest.mark.data
@@ -64,15 +69,17 @@ def test_any_condition_agrees(conditions: list[Condition], made: list[Event]) ->
 def test_every_rule_as_sql_finds_the_same_events(sigma_rules: list[Rule]) -> None:
     """Live equals history: each rule rendered for DuckDB over the lake's form finds what its masks find."""
     chance = random.Random(11)  # noqa: S311 - reproducible events, no secrets
-    made = [made_for(rule, chance, time) for time, rule in enumerate(sigma_rules)]
+    every = len(sigma_rules)
+    made = [fitting(rule, chance, time) for time, rule in enumerate(sigma_rules)]
+    made += [made_for(rule, chance, every + time) for time, rule in enumerate(sigma_rules)]
     frames = frames_of(made)
     database = duckdb.connect()
     for class_uid, frame in frames.items():
         database.register(f"events_{class_uid}", nested(frame))
     live = matches_of(Engine(sigma_rules), frames)
-    for rule, event in zip(sigma_rules, made, strict=True):
+    for rule, event in zip(sigma_rules, made[:every], strict=True):
         where = render_filter(rule.condition, event.class_uid)
         sql = f"SELECT time FROM events_{event.class_uid} WHERE {where}"  # noqa: S608 - rendered, as in use
         found = {time for (time,) in database.execute(sql).fetchall()}
         assert found == {time for path, time in live if path == rule.path and made[time].class_uid == event.class_uid}
-    assert len({path for path, _ in live}) > 0.85 * len(sigma_rules)
+    assert len({path for path, _ in live}) > _MATCHED * len(sigma_rules)
