@@ -29,7 +29,7 @@ __all__ = ["EVERY_ADDRESS", "Settings", "default_data_dir", "load_settings", "st
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 -- compared, not bound
 _PREFIX = "TOCSIN_"
-_NEAR = 0.8  # of difflib's ratio: one or two letters
+_NEAR = 0.7  # of difflib's ratio: a letter or two
 # What is read elsewhere: by the commands about feeds, and by processes from their supervisor.
 _NO_SETTINGS = frozenset(
     {"TOCSIN_FEED_PASSWORD", "TOCSIN_FEED_TOKEN", "TOCSIN_INSTANCE", "TOCSIN_QUIET", "TOCSIN_SUPERVISOR"}
