@@ -19,6 +19,7 @@ from tocsin.agent.bpf.layout import (
     HEAD_SIZE,
     IDENTITY,
     TRUNCATED,
+    UNREADABLE,
     WHO,
     Kind,
     text_of,
@@ -90,7 +91,8 @@ class Mapper:
         exe_end = HEAD_SIZE + exe_size
         cwd_end = exe_end + cwd_size
         arguments = record[cwd_end : cwd_end + rest_size].decode("utf-8", "backslashreplace").split("\0")
-        arguments.pop()  # each has a NUL behind it
+        if not arguments[-1]:  # each has a NUL behind it, but one that was cut
+            arguments.pop()
         time_ms = self._time_ms(head)
         values = self._program(record, flags & EXE_DELETED, exe_end) | {
             "time": time_ms,
@@ -102,7 +104,7 @@ class Mapper:
         line = " ".join(arguments)
         if line:
             values["process.cmd_line"] = line
-        if flags & TRUNCATED:
+        if flags & (TRUNCATED | UNREADABLE):
             values["unmapped.truncated"] = True
         return Event(PROCESS_ACTIVITY, values, (_execve(time_ms, arguments),))
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["replaces"]
 
+MACHINE: Final = platform.machine()
 _LAUNCHES: Final = frozenset({"execve", "execveat"})
 _CONNECTIONS: Final = frozenset({"connect", "bind", "accept", "accept4"})
 _EQUAL: Final = OPERATORS["="]
@@ -23,8 +24,8 @@ _DENIED: Final = frozenset((FIELDS["exit"], _EQUAL, -code & 0xFFFFFFFF) for code
 _OVER_IP: Final = frozenset((FIELDS["saddr_fam"], _EQUAL, ADDRESS_FAMILIES[name]) for name in ("inet", "inet6"))
 
 
-def replaces(rule: Rule) -> bool:
-    """Does the sensor give everything that this rule asks for?
+def replaces(rule: Rule, machine: str = MACHINE) -> bool:
+    """Does the sensor, on such a machine, give everything that this rule asks for?
 
     It gives every program that was started; of what was refused or connected, what came by the machine's own system
     calls, not by those of 32-bit programs.
@@ -36,15 +37,17 @@ def replaces(rule: Rule) -> bool:
     conditions = {condition for condition in conditions if condition[0] not in {FIELDS["arch"], FIELDS["key"]}}
     calls = _calls(rule, arch)
     if calls and calls <= _LAUNCHES:
-        return conditions == {_SUCCEEDED} or (arch == _native() and len(conditions) == 1 and conditions <= _DENIED)
+        return conditions == {_SUCCEEDED} or (
+            arch == _native(machine) and len(conditions) == 1 and conditions <= _DENIED
+        )
     if calls and calls <= _CONNECTIONS:
-        return arch == _native() and len(conditions) == 1 and conditions <= _OVER_IP
+        return arch == _native(machine) and len(conditions) == 1 and conditions <= _OVER_IP
     return False
 
 
 @cache
-def _native() -> int:
-    return ARCHES[BITS.get(platform.machine(), {}).get("b64", platform.machine())]
+def _native(machine: str) -> int | None:
+    return ARCHES.get(BITS.get(machine, {}).get("b64", machine))
 
 
 def _calls(rule: Rule, arch: int | None) -> frozenset[str]:
