@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from name_server import encode_name, encode_query, encode_response, resource
+from tocsin.agent.names.message import MAX_ANSWERS, read_message
+from tocsin.agent.names.packet import read_packet
 from tocsin.model.errors import InvalidRecord
 from tocsin.model.event import nest
 from tocsin.model.schema import CLASSES
@@ -33,6 +38,7 @@ _KINDS = (
     "DAEMON_START",
     "AVC",
 )
+_LONGEST_NAME = 4 * 255  # every byte of it may have to be written as a number
 _NO_KEYS = Keys((), arguments=False)
 
 
@@ -93,6 +99,35 @@ def _is_of_the_schema(event: AuditEvent) -> None:
     assert json.dumps(nest(mapped))
 
 
+def _names(raw: bytes) -> None:
+    """A DNS message, and a packet with some: bounded, or refused."""
+    packet = read_packet(raw)
+    for message in (raw, *(packet.messages if packet else ())):
+        try:
+            read = read_message(message)
+        except InvalidRecord:
+            continue
+        assert len(read.name) <= _LONGEST_NAME
+        assert len(read.answers) <= MAX_ANSWERS
+
+
+def _name_messages() -> Iterator[bytes]:
+    query = encode_query("a.example")
+    answers = [
+        resource(5, encode_name("b.example")),
+        resource(28, bytes(16)),
+        resource(16, b"\x02hi"),
+        resource(1, b"1234"),
+    ]
+    message = encode_response(query, *answers, resource(15, b"\0\1\xc0\x0c"), resource(33, b"\0\1\0\2\0\3\xc0\x0c"))
+    addresses = socket.inet_aton("192.0.2.1") * 2
+    udp = struct.pack("!HHHH", 53, 40_000, 8 + len(message), 0) + message
+    tcp = struct.pack("!HHIIBBHHH", 40_000, 53, 0, 0, 0x50, 0x18, 0, 0, 0) + struct.pack("!H", len(query)) + query
+    yield from (query, message)
+    yield struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + addresses + udp
+    yield struct.pack("!IHBB", 0x60000000, len(tcp), 6, 64) + bytes(32) + tcp
+
+
 def _golden_lines() -> Iterator[bytes]:
     for log in sorted(GOLDEN.glob("auditd/*.log")):
         yield from log.read_bytes().splitlines()[:400]
@@ -108,4 +143,5 @@ TARGETS: dict[str, Target] = {
     "record": (_record, _golden_lines),
     "reassembler": (_reassembler, lambda: iter([bytes(range(60))])),
     "events": (_events, _golden_groups),
+    "names": (_names, _name_messages),
 }

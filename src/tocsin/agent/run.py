@@ -21,7 +21,7 @@ from tocsin.agent.deliver.spool import Spool
 from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.enroll import host_facts
 from tocsin.agent.host.enrich import Enricher
-from tocsin.agent.host.processes import ProcessTable
+from tocsin.agent.host.processes import ProcessTable, identity_prefix
 from tocsin.agent.host.users import Users
 from tocsin.agent.identity import load_identity, load_key
 from tocsin.agent.operate.health import Health
@@ -116,10 +116,14 @@ class Agent:
         records = session.receiver.receive(min(max(due_s, 0.0), TICK_S))
         while records:
             self._health.count("records", len(records))
-            self._batcher.add(self._capture.take(records, _now_ms()))
+            captured = self._capture.take(records, _now_ms())
+            self._sensors.hear(captured)
+            self._batcher.add(captured)
             records = session.receiver.drain() if len(records) == session.receiver.slots else []
         seen = self._sensors.read(_now_ms())
-        self._batcher.add(self._capture.admit(seen))
+        admitted = self._capture.admit(seen)
+        self._sensors.hear(admitted)
+        self._batcher.add(admitted)
         session.receiver.keep_pace(len(seen))
         # Everything that has come is taken in: what is incomplete now is so by its nature.
         self._batcher.add(self._capture.expire(_now_ms()))
@@ -242,6 +246,10 @@ def open_sensors(config: Config, boot_id: str) -> Sensors:
         from tocsin.agent.files.sensor import FileSensor  # noqa: PLC0415 - see above
 
         sensors.append(FileSensor(config.files, config.state_dir))
+    if config.names.enabled:
+        from tocsin.agent.names.sensor import NameSensor  # noqa: PLC0415 - see above
+
+        sensors.append(NameSensor(config.names, identity_prefix(boot_id)))
     return Sensors(sensors)
 
 

@@ -60,6 +60,17 @@ class Completing(Protocol):
         """Nothing more will come: what was taken is given back by the next `read`."""
 
 
+@runtime_checkable
+class Hearing(Protocol):
+    """A sensor that learns from what others have seen."""
+
+    def hear(self, events: Iterable[Event]) -> None:
+        """Take note of events, enriched; they are not to be changed."""
+
+    def finish(self) -> None:
+        """Nothing more will come: what still waits is given by the next `read`."""
+
+
 class Sensors:
     """The sensors that run, together."""
 
@@ -67,6 +78,7 @@ class Sensors:
         self._sensors = tuple(sensors)
         self._instead = tuple(sensor for sensor in self._sensors if isinstance(sensor, InsteadOfRules))
         self._completing = tuple(sensor for sensor in self._sensors if isinstance(sensor, Completing))
+        self._hearing = tuple(sensor for sensor in self._sensors if isinstance(sensor, Hearing))
 
     @property
     def descriptors(self) -> list[int]:
@@ -83,8 +95,14 @@ class Sensors:
 
     def finish(self) -> None:
         """Nothing more will come."""
-        for sensor in self._completing:
+        waiting: tuple[Completing | Hearing, ...] = (*self._completing, *self._hearing)
+        for sensor in waiting:
             sensor.finish()
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """Let those that learn from others know what was seen."""
+        for sensor in self._hearing:
+            sensor.hear(events)
 
     def read(self, now_ms: int) -> list[Event]:
         """What all of them have seen."""

@@ -148,6 +148,7 @@ class Enricher:
         """The process whose identity the event says; what /proc did not tell of it is the event's."""
         time_ms = int(values["time"])
         process = self._processes.identified(str(values[f"{prefix}.uid"]), int(values[f"{prefix}.pid"]), time_ms)
+        values[f"{prefix}.uid"] = process.uid  # an identity is given once, even if it was not the best
         if not process.exe:
             process.container = _container(values, prefix)
             parent_uid = values.get(f"{prefix}.parent_process.uid")

@@ -137,11 +137,15 @@ class ProcessTable:
                 known.checked_ms = time_ms
             return known
         found = self._current(pid, time_ms)
-        if found is not None and found.uid == uid:
+        if found is not None and (found.uid == uid or self._began_before(found, uid)):
             return found
         process = self._told(uid, pid, time_ms)
         self._keep(process)
         return process
+
+    def _began_before(self, known: Process, uid: str) -> bool:
+        """Whether a process that is known from a record alone is the one that began at this identity's time."""
+        return known.ticks < 0 and self._started_ms(int(uid.rpartition("-")[2])) <= known.first_ms
 
     def _told(self, uid: str, pid: int, time_ms: int) -> Process:
         process = Process(pid, uid, from_proc=True, time_ms=time_ms)

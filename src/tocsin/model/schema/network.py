@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.model.schema.attribute import integer, json, text
+from tocsin.model.schema.attribute import integer, json, text, timestamp
 from tocsin.model.schema.event_class import EventClass
 from tocsin.model.schema.shared import ACTOR, endpoint
 
@@ -83,9 +83,15 @@ NETWORK = (
             text("query.hostname", "name asked for"),
             text("query.type", "record type asked for"),
             json("answers", "answers: [{rdata, type, ttl}]"),
-            text("rcode", "response code"),
+            text("rcode", "response code: NoError, NXDomain, Refused, ..."),
+            integer("rcode_id", "response code as a number"),
+            timestamp("response_time", "when the answer came"),
             *endpoint("src_endpoint", "who asked"),
             *endpoint("dst_endpoint", "the resolver"),
+            integer("connection_info.direction_id", "1 asked by another host, 2 asked by this one"),
+            text("connection_info.protocol_name", "udp, tcp"),
+            integer("connection_info.protocol_num", "IP protocol number"),
+            text("unmapped.process_found_by", "how the agent knows who asked: socket, or the connect before the query"),
             *ACTOR,
         ),
     ),
