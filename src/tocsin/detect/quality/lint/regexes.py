@@ -27,23 +27,28 @@ def _regexes(rule: RuleText) -> Iterator[tuple[Item, yaml.ScalarNode]]:
 @lint("regex-invalid", Level.ERROR, "A regular expression cannot be read.", DETECTIONS)
 def regex_invalid(rule: RuleText) -> Iterator[Issue]:
     for _, value in _regexes(rule):
-        if not _compiles(value.value) and (why := _python_error(value.value)):
+        if _re2_error(value.value) and (why := _python_error(value.value)):
             yield at(value, f"the regular expression cannot be read: {why}")
 
 
-@lint("regex-unsupported", Level.ERROR, "A regular expression needs what RE2 lacks, such as look-around.", DETECTIONS)
+@lint(
+    "regex-unsupported",
+    Level.ERROR,
+    "A regular expression needs what RE2 lacks, such as look-around, or is too large for it.",
+    DETECTIONS,
+)
 def regex_unsupported(rule: RuleText) -> Iterator[Issue]:
     for _, value in _regexes(rule):
-        if not _compiles(value.value) and not _python_error(value.value):
-            yield at(value, "the regular expression needs look-around or back-references, which have no bounded time")
+        if (lacking := _re2_error(value.value)) and not _python_error(value.value):
+            yield at(value, f"{lacking}; what takes unbounded time or memory is not supported")
 
 
-def _compiles(pattern: str) -> bool:
+def _re2_error(pattern: str) -> str:
     try:
         compile_regex(Regex(pattern))
-    except InvalidRule:
-        return False
-    return True
+    except InvalidRule as error:
+        return error.reason
+    return ""
 
 
 def _python_error(pattern: str) -> str:
@@ -75,7 +80,7 @@ def regex_outer_wildcard(rule: RuleText) -> Iterator[Issue]:
 
 def _alone(core: str) -> bool:
     """Does the core mean the same without what stood around it? Not if it has alternatives."""
-    return "|" not in core and _compiles(core) and not core.endswith("\\")
+    return "|" not in core and not _re2_error(core) and not core.endswith("\\")
 
 
 @lint(
