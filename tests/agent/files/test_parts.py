@@ -75,7 +75,7 @@ def _told(path: str, activity_id: int, *, pid: int = 7, uid: str = "fe:00:5", co
 
 def test_audit_events_are_found_by_path_inode_or_relative_name() -> None:
     """The same process, the same kind, and the same file by any of its names; each is taken once."""
-    held = HeldEvents()
+    held = HeldEvents(lambda path: path.startswith("/etc/"))
     for path in ("/etc/a", "b", "/container/c"):
         held.hold(_told(path, 3, uid=f"fe:00:{ord(path[-1])}"), 1.0)
     assert held.take(8, ("content",), ("/etc/a",), "") == []
@@ -89,7 +89,7 @@ def test_audit_events_are_found_by_path_inode_or_relative_name() -> None:
 
 def test_what_nothing_is_told_about_is_let_go_in_time() -> None:
     """Only what is old enough leaves; the rest stays to be found."""
-    held = HeldEvents()
+    held = HeldEvents(lambda path: path.startswith("/etc/"))
     held.hold(_told("/a", 3), 1.0)
     held.hold(_told("/b", 4), 2.0)
     assert [one.paths for one in held.expire(1.5)] == [("/a",)]

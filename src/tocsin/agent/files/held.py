@@ -7,10 +7,11 @@ about leaves as audit told it: it happened where nothing is watched.
 from __future__ import annotations
 
 import os
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from tocsin.agent.files.baseline import FileState
     from tocsin.model.event import Event
@@ -20,6 +21,7 @@ __all__ = ["ATTRIBUTES", "CONTENT", "DELETE", "LINK", "RENAME", "Held", "HeldEve
 FILE_ACTIVITY: Final = 1001
 SUCCESS: Final = 1
 MAX_HELD: Final = 20_000
+ANYBODY: Final = -1
 
 CONTENT, DELETE, RENAME, ATTRIBUTES, LINK = "content", "delete", "rename", "attributes", "link"
 _KINDS: Final = {1: CONTENT, 3: CONTENT, 4: DELETE, 5: RENAME, 6: ATTRIBUTES}
@@ -44,11 +46,12 @@ def file_uid(state: FileState) -> str:
 class Held:
     """One event of audit, and when it came."""
 
-    __slots__ = ("at", "event", "kind", "paths", "pid", "uid")
+    __slots__ = ("at", "event", "is_held", "kind", "number", "paths", "pid", "uid")
 
-    def __init__(self, event: Event, at: float) -> None:
+    def __init__(self, event: Event, at: float, number: int) -> None:
         values = event.values
-        self.event, self.at = event, at
+        self.event, self.at, self.number = event, at, number
+        self.is_held = True
         self.kind = _KINDS[int(values["activity_id"])]
         if self.kind == CONTENT and "link" in str(values.get("metadata.event_code")):
             self.kind = LINK
@@ -56,30 +59,45 @@ class Held:
         self.uid = str(values.get("file.uid", ""))
         self.paths = tuple(str(values[key]) for key in ("file.path", "file_result.path") if key in values)
 
-    def is_about(self, paths: Iterable[str], uid: str) -> bool:
-        """The same file, by a whole path, by device and inode, or by a name relative to a folder audit does not say."""
-        return any(
-            own == path or (not own.startswith("/") and path.endswith(f"/{own}"))
-            for own in self.paths
-            for path in paths
-        ) or (bool(uid) and self.uid == uid)
+    def keys(self, covers: Callable[[str], bool]) -> Iterator[str]:
+        """What it can be found by: whole paths; a relative name, as audit does not say of which folder it is one.
+
+        Device and inode only where no path is known here, as in a container or for a call on a descriptor: a number is
+        given to the next file at once, and would lead to the wrong one.
+        """
+        is_known_here = False
+        for path in self.paths:
+            if path.startswith("/"):
+                yield path
+                is_known_here = is_known_here or covers(path)
+            else:
+                yield f"./{path.rpartition('/')[2]}"
+        if self.uid and not is_known_here:
+            yield self.uid
 
 
 class HeldEvents:
-    """The events that are held, by process."""
+    """The events that are held. `covers` says whether a path is watched."""
 
-    def __init__(self) -> None:
-        self._by_pid: dict[int, list[Held]] = {}
-        self._count = 0
+    def __init__(self, covers: Callable[[str], bool]) -> None:
+        self._covers = covers
+        self._by_key: dict[tuple[int, str], list[Held]] = {}
+        self._by_age: deque[Held] = deque()
+        self._by_pid: Counter[int] = Counter()
+        self._number = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self._by_pid.total()
 
     def hold(self, event: Event, at: float) -> None:
         """Keep an event for what is told of the same file."""
-        held = Held(event, at)
-        self._by_pid.setdefault(held.pid, []).append(held)
-        self._count += 1
+        self._number += 1
+        held = Held(event, at, self._number)
+        self._by_age.append(held)
+        self._by_pid[held.pid] += 1
+        for key in held.keys(self._covers):
+            for pid in (held.pid, ANYBODY):
+                self._by_key.setdefault((pid, key), []).append(held)
 
     def knows(self, pid: int) -> bool:
         """Is there anything of this process?"""
@@ -87,36 +105,38 @@ class HeldEvents:
 
     def take(self, pid: int, kinds: Iterable[str], paths: Iterable[str], uid: str) -> list[Event]:
         """What this process did to this file, of these kinds, in its order; it is no longer held."""
-        mine = self._by_pid.get(pid)
-        if not mine:
-            return []
-        kinds, paths = frozenset(kinds), tuple(paths)
-        taken = [held for held in mine if held.kind in kinds and held.is_about(paths, uid)]
-        if taken:
-            self._keep(pid, [held for held in mine if held not in taken])
+        found: dict[int, Held] = {}
+        for key in (uid, *(key for path in paths for key in (path, f"./{path.rpartition('/')[2]}"))):
+            found |= {held.number: held for held in self._by_key.get((pid, key), ()) if held.kind in kinds}
+        taken = [found[number] for number in sorted(found)]
+        for held in taken:
+            self._release(held)
         return [held.event for held in taken]
 
     def take_of_anybody(self, path: str) -> list[Event]:
         """Who wrote a file that was there before its folder was watched."""
-        for pid in tuple(self._by_pid):
-            if found := self.take(pid, (CONTENT, LINK, RENAME), (path,), ""):
-                return found
-        return []
+        return self.take(ANYBODY, (CONTENT, LINK, RENAME), (path,), "")
 
     def expire(self, before: float) -> list[Held]:
-        """What came before this time and nothing was told about; all but the newest if there is too much."""
+        """What came before this time and nothing was told about, and the oldest if there is too much."""
         expired: list[Held] = []
-        crowded = self._count > MAX_HELD
-        for pid, mine in tuple(self._by_pid.items()):
-            gone = mine if crowded else [held for held in mine if held.at <= before]
-            if gone:
-                expired += gone
-                self._keep(pid, [] if crowded else [held for held in mine if held.at > before])
+        oldest = self._by_age
+        while oldest and (not oldest[0].is_held or oldest[0].at <= before or len(oldest) > MAX_HELD):
+            held = oldest.popleft()
+            if held.is_held:
+                self._release(held)
+                expired.append(held)
         return expired
 
-    def _keep(self, pid: int, rest: list[Held]) -> None:
-        self._count -= len(self._by_pid[pid]) - len(rest)
-        if rest:
-            self._by_pid[pid] = rest
-        else:
-            del self._by_pid[pid]
+    def _release(self, held: Held) -> None:
+        held.is_held = False
+        self._by_pid[held.pid] -= 1
+        if not self._by_pid[held.pid]:
+            del self._by_pid[held.pid]
+        for key in held.keys(self._covers):
+            for pid in (held.pid, ANYBODY):
+                others = self._by_key.get((pid, key), [])
+                if len(others) > 1:
+                    others.remove(held)
+                else:
+                    self._by_key.pop((pid, key), None)

@@ -73,7 +73,7 @@ class FileWatch:
         self._fanotify, self._tree, self._baseline, self._hasher = fanotify, tree, baseline, hasher
         self._settle_s = settle_s
         self._changes = Changes(tree.covers, baseline.get, settle_s)
-        self._held, self._actors, self._users = HeldEvents(), Actors(), Users()
+        self._held, self._actors, self._users = HeldEvents(tree.covers), Actors(), Users()
         self._names = _Names()
         self._scan: Iterator[Seen | None] = iter(())
         self._scan_at = float("inf")
