@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,35 @@ def test_ends_are_told_with_their_code_or_signal() -> None:
         assert (ended["activity_id"], ended["metadata.event_code"], ended["exit_code"]) == (2, code, exit_code)
         assert began["process.uid"] == ended["process.uid"]
         assert began["process.file.path"] == ended["process.file.path"]
+
+
+def test_an_address_that_is_changed_during_the_call_deceives_nobody() -> None:
+    """A thread rewrites the port all the time; each event has the port that the socket was connected to."""
+    libc = ctypes.CDLL(None)
+    address = ctypes.create_string_buffer(b"\x02\x00\xb2A\x7f\x00\x00\x01" + bytes(8), 16)
+    stopping = threading.Event()
+
+    def rewrite() -> None:
+        while not stopping.is_set():
+            for port in (b"A", b"B"):
+                address[3] = port
+
+    sensor = BpfSensor.start(EbpfSettings(enabled=True), BOOT)
+    rewriting = threading.Thread(target=rewrite)
+    rewriting.start()
+    try:
+        connected = []
+        for _ in range(2_500):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                libc.connect(sock.fileno(), address, 16)
+                connected.append(sock.getpeername()[1])
+        told = [event.values.get("dst_endpoint.port") for event in _all(sensor)]
+    finally:
+        stopping.set()
+        rewriting.join()
+        sensor.close()
+    assert len(set(connected)) == 2
+    assert [port for port in told if port in {0xB241, 0xB242}] == connected
 
 
 def test_why_it_cannot_run_is_said(tmp_path: Path) -> None:

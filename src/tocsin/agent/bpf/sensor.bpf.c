@@ -19,12 +19,13 @@ enum flag { EXE_DELETED = 1, CWD_DELETED = 2, TRUNCATED = 4, UNREADABLE = 8, BY_
 #define NAME_SIZE 256
 #define PATH_SIZE 4096
 #define DEPTH_MAX 64
-#define ADDRESS_MAX 28
+#define INET 2
+#define INET6 10
 #define EBADF 9
 #define EPERM 1
 #define EACCES 13
-#define EINVAL 22
 #define ENOTSOCK 88
+#define EINPROGRESS 115
 #define ROOT_CGROUP 1
 #define AT_FDCWD (-100)
 
@@ -56,6 +57,15 @@ struct who {
 	__u32 auid, session;
 	char comm[16];
 	char tty[64];
+};
+
+/* A socket address, as bind(2) and connect(2) take it. */
+struct address {
+	__u16 family;
+	__be16 port; /* as it travels */
+	__be32 ip;
+	struct in6_addr ip6;
+	__u32 scope;
 };
 
 struct record {
@@ -274,6 +284,43 @@ static __always_inline int refused(struct task_struct *task, struct pt_regs *reg
 	return 0;
 }
 
+static __always_inline struct sock *sock_of(struct task_struct *task, long descriptor)
+{
+	struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = 0;
+	bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* The other end of a socket, as a socket address. */
+static __always_inline void read_peer(struct sock *sock, struct address *peer)
+{
+	peer->family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	peer->port = BPF_CORE_READ(sock, __sk_common.skc_dport);
+	if (peer->family == INET)
+		peer->ip = BPF_CORE_READ(sock, __sk_common.skc_daddr);
+	else if (peer->family == INET6)
+		peer->ip6 = BPF_CORE_READ(sock, __sk_common.skc_v6_daddr);
+}
+
+/* Another thread may have changed the address since the kernel took it: then what the socket has is true. An address of
+ * zeros stands for the host itself; it is told as it was given. */
+static __always_inline void correct(struct address *given, struct address *peer)
+{
+	if (given->family != peer->family)
+		return;
+	if (given->family == INET && given->ip && (given->ip != peer->ip || given->port != peer->port)) {
+		given->ip = peer->ip;
+		given->port = peer->port;
+	}
+	__u64 *ours = (__u64 *)&given->ip6, *theirs = (__u64 *)&peer->ip6;
+	if (given->family == INET6 && (ours[0] || ours[1]) &&
+	    (ours[0] != theirs[0] || ours[1] != theirs[1] || given->port != peer->port)) {
+		given->ip6 = peer->ip6;
+		given->port = peer->port;
+	}
+}
+
 /* The address that the caller gave, as audit has it: of the two families of IP only. */
 static __always_inline int given(struct task_struct *task, struct pt_regs *regs, __u16 kind, long result)
 {
@@ -282,16 +329,22 @@ static __always_inline int given(struct task_struct *task, struct pt_regs *regs,
 	void *address = (void *)ARGUMENT_2(regs);
 	if (size < 2 || size > 128 || result == -EBADF || (kind == BIND && result == -ENOTSOCK))
 		return 0;
-	if (bpf_probe_read_user(&family, sizeof(family), address) || (family != 2 && family != 10))
+	if (bpf_probe_read_user(&family, sizeof(family), address) || (family != INET && family != INET6))
 		return 0;
 	struct record *record = begin(kind, task);
 	if (!record)
 		return 0;
 	record->result = result;
 	add_exe(record, task, BPF_CORE_READ(task, fs));
-	__u64 taken = at_most(size, ADDRESS_MAX);
-	if (bpf_probe_read_user(rest(record), taken, address))
+	__u64 taken = at_most(size, sizeof(struct address));
+	struct address *kept = (struct address *)rest(record);
+	if (bpf_probe_read_user(kept, taken, address))
 		return 0;
+	if (kind == CONNECT && (!result || result == -EINPROGRESS)) {
+		struct address peer = {};
+		read_peer(sock_of(task, ARGUMENT_1(regs)), &peer);
+		correct(kept, &peer);
+	}
 	send(record, taken);
 	return 0;
 }
@@ -301,31 +354,17 @@ static __always_inline int accepted(struct task_struct *task, __u16 kind, long r
 {
 	if (result < 0)
 		return 0;
-	struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = 0;
-	bpf_probe_read_kernel(&file, sizeof(file), files + result);
-	struct socket *socket = BPF_CORE_READ(file, private_data);
-	struct sock *sock = BPF_CORE_READ(socket, sk);
-	__u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
-	if (family != 2 && family != 10)
+	struct address peer = {};
+	read_peer(sock_of(task, result), &peer);
+	if (peer.family != INET && peer.family != INET6)
 		return 0;
 	struct record *record = begin(kind, task);
 	if (!record)
 		return 0;
 	record->result = result;
 	add_exe(record, task, BPF_CORE_READ(task, fs));
-	char *address = rest(record);
-	__builtin_memset(address, 0, ADDRESS_MAX);
-	__u16 port = BPF_CORE_READ(sock, __sk_common.skc_dport);
-	__builtin_memcpy(address, &family, 2);
-	__builtin_memcpy(address + 2, &port, 2);
-	if (family == 2) {
-		__u32 ip = BPF_CORE_READ(sock, __sk_common.skc_daddr);
-		__builtin_memcpy(address + 4, &ip, 4);
-	} else {
-		struct in6_addr ip = BPF_CORE_READ(sock, __sk_common.skc_v6_daddr);
-		__builtin_memcpy(address + 8, &ip, 16);
-	}
-	send(record, ADDRESS_MAX);
+	__builtin_memcpy(rest(record), &peer, sizeof(peer));
+	send(record, sizeof(peer));
 	return 0;
 }
 
