@@ -230,9 +230,14 @@ def test_agents_get_tags_and_rulesets_are_assigned(server: Server) -> None:
     assert server.lines("agent", "tag", "a1", "--remove", "env")[0]["tags"] == {"role": "web"}
     assert server.run("agent", "tag", "a1", "role")[0] == 2
     assert server.run("agent", "tag", "nobody", "a=b")[0] == 2
-    (said,) = server.lines("rules", "assign", "base", "--tag", "role=web", "--tag", "env=prod")
+    server.write("a.yml", _rule())
+    assert server.run("rules", "apply", str(server.rules))[0] == 0
+    name = server.rules.name
+    (said,) = server.lines("rules", "assign", name, "--tag", "role=web", "--tag", "env=prod")
     assert said["assigned"] == [{"env": "prod", "role": "web"}]
-    assert server.lines("rules", "unassign", "base") == [{"ruleset": "base", "assigned": []}]
+    assert server.lines("rules", "unassign", name) == [{"ruleset": name, "assigned": []}]
+    code, warned = server.run("rules", "assign", "bsae", "--tag", "role=web")
+    assert (code, f"tocsin: no rule is of ruleset bsae yet; there are {name}\n" in warned) == (0, True)
 
 
 def test_a_plan_says_which_rules_are_staged(server: Server) -> None:
