@@ -5,8 +5,10 @@ What audit tells of changes is handed to the thread first, and comes back with w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -43,6 +45,7 @@ BUDGET_S: Final = 1.0
 COMMIT_S: Final = 1.0
 IDLE_S: Final = 15.0
 BURST_S: Final = 8  # the bucket holds the bytes of so many seconds, at least one file of the largest size
+AGAIN_AFTER_MS: Final = 60_000
 STOP_WITHIN_S: Final = 5.0
 
 
@@ -59,6 +62,7 @@ class FileSensor:
         self._ready = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread: threading.Thread | None = None
+        self._began_ms = 0
         self._watching = self._stopping = False
         self._trouble = self._unwatched = self._remark = ""
         self._counted: dict[str, int] = {}
@@ -85,15 +89,18 @@ class FileSensor:
     def read(self, now_ms: int) -> Sequence[Event]:
         """What has been seen to its end."""
         del now_ms
-        if not self._seen:
+        if not self._seen and (self._watching or not self._from_audit):
             return ()
-        os.eventfd_read(self._ready)
-        return [self._seen.popleft() for _ in range(len(self._seen))]
+        _reset(self._ready)
+        seen = [self._seen.popleft() for _ in range(len(self._seen))]
+        if not self._watching:  # nobody completes them any more
+            seen += [self._from_audit.popleft() for _ in range(len(self._from_audit))]
+        return seen
 
     def tick(self, now_ms: int, health: Health) -> None:
         """Start watching, once; tell how it is."""
-        del now_ms
-        if self._thread is None:
+        if self._thread is None or (not self._thread.is_alive() and now_ms - self._began_ms >= AGAIN_AFTER_MS):
+            self._began_ms = now_ms
             self._thread = threading.Thread(target=self._run, name="files", daemon=True)
             self._thread.start()
         elif self._trouble or self._unwatched:
@@ -106,7 +113,7 @@ class FileSensor:
         counted = self._counted
         grown = {reason: total - self._told.get(reason, 0) for reason, total in counted.items()}
         self._told = counted
-        return {reason: count for reason, count in grown.items() if count}
+        return {reason: count for reason, count in grown.items() if count > 0}
 
     def finish(self) -> None:
         """Bring what is being changed to its end; `read` then returns it."""
@@ -123,32 +130,31 @@ class FileSensor:
 
     def _run(self) -> None:
         try:
-            fanotify = Fanotify.open()
-        except TocsinError as error:
+            with (
+                contextlib.closing(Fanotify.open()) as fanotify,
+                contextlib.closing(Baseline(self._file, self._settings.max_files)) as baseline,
+            ):
+                self._watch(fanotify, baseline)
+        except (TocsinError, OSError, sqlite3.Error) as error:
             self._trouble = str(error)
-            return
+        finally:
+            self._watching = False
+
+    def _watch(self, fanotify: Fanotify, baseline: Baseline) -> None:
         settings = self._settings
+        capacity = max(settings.hash_max_bytes, settings.hash_bytes_per_s * BURST_S)
+        hasher = Hasher(TokenBucket(settings.hash_bytes_per_s, capacity, time.monotonic), settings.hash_max_bytes)
         tree = WatchTree(fanotify, self._paths, settings.exclude, settings.max_folders)
-        bucket = TokenBucket(
-            settings.hash_bytes_per_s,
-            max(settings.hash_max_bytes, settings.hash_bytes_per_s * BURST_S),
-            time.monotonic,
-        )
-        hasher = Hasher(bucket, settings.hash_max_bytes)
-        baseline = Baseline(self._file, settings.max_files)
         watch = FileWatch(fanotify, tree, baseline, hasher, settings.settle_ms / 1000)
         try:
             watch.start()
-            self._watching = True
+            self._trouble, self._watching = "", True
             self._loop(fanotify, watch, baseline)
             self._hand_over(watch, time.monotonic())
             self._publish(watch.flush())
-        except OSError as error:
-            self._trouble = f"watching files has stopped: {error}"
-        finally:
-            self._watching = False
-            baseline.close()
-            fanotify.close()
+        except (OSError, sqlite3.Error):  # a full disk, for one
+            self._publish(watch.abandon())
+            raise
 
     def _loop(self, fanotify: Fanotify, watch: FileWatch, baseline: Baseline) -> None:
         poll = select.poll()
@@ -186,7 +192,7 @@ class FileSensor:
     def _hand_over(self, watch: FileWatch, at: float) -> None:
         if not self._from_audit:
             return
-        os.eventfd_read(self._wake)
+        _reset(self._wake)
         while self._from_audit:
             watch.hold(self._from_audit.popleft(), at)
 
@@ -200,3 +206,8 @@ class FileSensor:
         self._counted = {"files_overflow": watch.overflows, "excluded": watch.excluded}
         self._remark = watch.remark
         self._unwatched = watch.unwatched
+
+
+def _reset(descriptor: int) -> None:
+    with contextlib.suppress(BlockingIOError):  # what it announces is seen before it does
+        os.eventfd_read(descriptor)

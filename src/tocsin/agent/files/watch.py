@@ -116,6 +116,10 @@ class FileWatch:
         events = [event for change in self._changes.flush() for event in self._finish(change)]
         return events + [event for held in self._held.expire(float("inf")) for event in self._let_go(held)]
 
+    def abandon(self) -> list[Event]:
+        """What audit has told, as it has told it, when watching cannot go on."""
+        return [held.event for held in self._held.expire(float("inf"))]
+
     def compare(self) -> list[Event]:
         """Some steps of a scan, if there is one, and what they found."""
         seen = list(itertools.islice(self._scan, SCAN_STEPS))
