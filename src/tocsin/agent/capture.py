@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from tocsin.agent.policy.kernel import KEY as POLICY_KEY
+from tocsin.agent.policy.protected import NETWORK
 from tocsin.agent.sensor import Sensors
 from tocsin.model.errors import InvalidRecord
 from tocsin.model.event import Event, Value
@@ -59,6 +60,8 @@ class Capture:
 
     def take(self, records: Iterable[Record], now_ms: int) -> list[Event]:
         """The events that these records complete."""
+        if self.gate is not None and self.gate.shedder is not None:
+            records = self.gate.shedder.left_of(records, self._skip)
         events: list[Event] = []
         push, end, finish = self._reassembler.push, self._reassembler.end, self._finish
         for kind, payload in records:
@@ -77,6 +80,10 @@ class Capture:
             if whole:
                 finish(whole, events)
         return events
+
+    def _skip(self, stamp: tuple[int, int], reason: str) -> None:
+        self._reassembler.skip(stamp)
+        self._leave_out(f"{reason}/{NETWORK}")
 
     def expire(self, now_ms: int) -> list[Event]:
         """The events that have waited long enough for more records."""

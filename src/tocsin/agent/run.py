@@ -16,6 +16,7 @@ from tocsin.agent.audit.session import AuditSession, Limits
 from tocsin.agent.capture import Capture
 from tocsin.agent.deliver.batcher import Batcher
 from tocsin.agent.deliver.certificate import ClientCertificate
+from tocsin.agent.deliver.mark import MarkFile
 from tocsin.agent.deliver.ship import Shipper
 from tocsin.agent.deliver.spool import Spool
 from tocsin.agent.deliver.transport import Transport
@@ -64,6 +65,8 @@ class Agent:
         processes = ProcessTable(self._redactor.clean, host["boot_id"])
         self._capture = Capture(Enricher(processes, users), self._redactor, self._health)
         self._batcher = Batcher(self._spool, signer, config.batch, _host_values(identity, host), self._health)
+        self._mark = MarkFile(config.state_dir, host["boot_id"])
+        self._batcher.flushed = self._note_mark
         live = LivePolicy(config.policy, salt=identity.agent_id, uid_of=users.uid)
         self._enforcer = Enforcer(
             live, follower, self._capture, self._redactor, self._batcher, self._health, uid_of=users.uid
@@ -106,6 +109,7 @@ class Agent:
         session.receiver.wake_by(self._sensors.descriptors)
         status = session.control.status()
         self._totals = {"kernel_lost": status.lost, "backlog_wait_jiffies": status.backlog_wait_time_actual}
+        self._resume(status)
         self._rules_at = float("-inf")
         role = "owner of the kernel's audit" if session.owner else f"listens beside process {status.pid}"
         tell(f"ships to {self._server}, state in {self._config.state_dir}; {role}")
@@ -130,6 +134,7 @@ class Agent:
         self._enforcer.lose_not_kept()
         # At the awakening that is nearest to when the batch is due, be it a little early.
         if self._batcher.due_in_s(online=self._shipper.online) <= session.receiver.pause_s / 2:
+            self._count_gaps()
             self._batcher.flush()
         if time.monotonic() - self._ticked_at >= TICK_S:
             return self._tick(session)
@@ -157,13 +162,28 @@ class Agent:
             return self._open_session()
         return session
 
+    def _resume(self, status: AuditStatus) -> None:
+        """Count what an agent that was killed took with it, and what came until now."""
+        left = self._mark.left()
+        if left is not None and self._capture.settled is None:
+            self._capture.resume(left.serial)
+            self._totals["kernel_lost"] = min(left.kernel_lost, status.lost)
+
+    def _note_mark(self) -> None:
+        told = self._capture.serial_gaps == self._totals.get("serial_gaps", 0)
+        if told and (serial := self._capture.settled) is not None:
+            self._mark.write(serial, self._totals["kernel_lost"])
+
     def _count_losses(self, session: AuditSession, status: AuditStatus) -> None:
         """Note what is lost since the last time; the next batch says so."""
         self._note("backlog_wait_jiffies", status.backlog_wait_time_actual)
         self._batcher.lose("kernel_lost", self._note("kernel_lost", status.lost))
-        self._batcher.lose("serial_gaps", self._note("serial_gaps", self._capture.serial_gaps))
+        self._count_gaps()
         self._note("receive_overruns", session.receiver.overruns)
         self._note("redacted", self._redactor.count)
+
+    def _count_gaps(self) -> None:
+        self._batcher.lose("serial_gaps", self._note("serial_gaps", self._capture.serial_gaps))
 
     def _note(self, counter: str, total: int) -> int:
         """Add to a counter by how much its source has grown; a source that was set back starts over."""
@@ -232,6 +252,7 @@ class Agent:
         self._spool.close()
         self._shipper.stop(SHIP_AT_STOP_S)
         self._spool.close()
+        self._mark.remove()
         self._health.write(self._config.state_dir)
 
 

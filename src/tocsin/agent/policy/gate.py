@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from tocsin.agent.policy.bucket import TokenBucket
 from tocsin.agent.policy.document import Handling, Policy
 from tocsin.agent.policy.exclusion import ExcludedEvents
-from tocsin.agent.policy.protected import DROPPABLE, is_protected
+from tocsin.agent.policy.protected import DROPPABLE, NETWORK, is_protected
 from tocsin.agent.policy.sampling import SAMPLE_RATE, ticket
+from tocsin.agent.policy.shedding import ADAPTIVE, SAMPLED, Shedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ADAPTIVE", "EXCLUDED", "PATHS", "RATE_LIMITED", "REASONS", "SAMPLED", "Gate"]
 
-EXCLUDED, SAMPLED, RATE_LIMITED, ADAPTIVE = REASONS = ("excluded", "sampled", "rate_limited", "adaptive")
+EXCLUDED, RATE_LIMITED = "excluded", "rate_limited"
+REASONS: Final = (EXCLUDED, SAMPLED, RATE_LIMITED, ADAPTIVE)
 _TYPES_PER_CLASS: Final = 100
 _WHO: Final = ("process", "actor.process")
 # All attributes that a decision may ask for.
@@ -65,6 +67,7 @@ class Gate:
     ) -> None:
         self._salt = zlib.crc32(salt.encode())
         self._of_type: dict[int, _Limits] = {}
+        self.shedder = _shedder(policy, (lowered or {}).get(NETWORK, 1), self._salt)
         buckets: dict[tuple[int, int | None], TokenBucket] = {}
         everywhere = _excluded(Handling(exclude=policy.exclude), uid_of)
         for class_uid, activities in DROPPABLE.items():
@@ -105,6 +108,13 @@ class Gate:
         if rate > 1:
             event.values[SAMPLE_RATE] = rate
         return None
+
+
+def _shedder(policy: Policy, lowered: int, salt: int) -> Shedder | None:
+    """What leaves connections out unread while they are lowered, unless their activities are handled differently."""
+    if lowered == 1 or any(class_uid == NETWORK and activity is not None for class_uid, activity in policy.events):
+        return None
+    return Shedder(policy.events.get((NETWORK, None), Handling()).sample or 1, lowered, salt)
 
 
 def _excluded(handling: Handling, uid_of: Callable[[str], str | None]) -> tuple[ExcludedEvents, ...]:

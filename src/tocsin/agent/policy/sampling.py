@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tocsin.model.event import Event
 
-__all__ = ["SAMPLE_RATE", "ticket"]
+__all__ = ["SAMPLE_RATE", "draw", "ticket"]
 
 SAMPLE_RATE = "unmapped.sample_rate"
 _SERIAL = "unmapped.audit.serial"
@@ -26,7 +26,12 @@ def ticket(event: Event, salt: int) -> int:
     serial = values.get(_SERIAL)
     if serial is None:
         serial = "|".join(str(values.get(path, event.shared.get(path, ""))) for path in _OTHERWISE)
-    drawn = zlib.crc32(f"{values.get('time')}:{serial}".encode(), salt)
+    return draw(f"{values.get('time')}:{serial}", salt)
+
+
+def draw(text: str, salt: int) -> int:
+    """The number that this text draws."""
+    drawn = zlib.crc32(text.encode(), salt)
     # CRC-32 of numbers that differ by little differs by little: mixed once more (the finalizer of MurmurHash3).
     drawn = (drawn ^ drawn >> 16) * 0x85EBCA6B & 0xFFFFFFFF
     drawn = (drawn ^ drawn >> 13) * 0xC2B2AE35 & 0xFFFFFFFF

@@ -99,6 +99,12 @@ class Reassembler:
         node = self._nodes.get("")
         return node.end(stamp) if node else _NOTHING
 
+    def skip(self, stamp: tuple[int, int]) -> None:
+        """The event of this time and serial is left out on purpose: it is no gap. For who knows a kernel's records."""
+        node = self._nodes.get("")
+        if node is not None and self._count_gaps:
+            node.gaps.see(stamp[1], stamp[0], self._timeout_ms)
+
     def expire(self, time_ms: int) -> list[AuditEvent]:
         """Give the events that are older than the timeout at this time, by the clock that stamps the records.
 
