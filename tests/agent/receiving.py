@@ -74,6 +74,8 @@ class Server:
             return 400, json.dumps({"detail": str(error)}).encode()
         assert self.key is not None
         verify(envelope, self.key)
+        if (header.epoch, header.sequence) in {(known.epoch, known.sequence) for known in self.headers}:
+            return 200, json.dumps({"epoch": header.epoch, "next": header.sequence + 1}).encode()
         self.headers.append(header)
         for section in decode_body(envelope, header):
             self.events += decode_events(section)
@@ -90,6 +92,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         "/ingest/clone": server.clone,
         "/ingest/batch": server.batch,
         "/ingest/health": server.report,
+        "/ingest/policy": lambda _body: (200, b'{"name": "", "policies": []}'),
     }
 
     class Handler(BaseHTTPRequestHandler):

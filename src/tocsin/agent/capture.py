@@ -53,6 +53,15 @@ class Capture:
         """Events that the kernel began and that never came."""
         return self._reassembler.lost
 
+    def resume(self, serial: int) -> None:
+        """Go on where a killed agent has left off: what the kernel has begun since and never comes is lost."""
+        self._reassembler.resume(serial)
+
+    @property
+    def settled(self) -> int | None:
+        """The serial up to which every event of the kernel's has been given or counted as lost."""
+        return self._reassembler.settled
+
     def take_not_kept(self) -> dict[str, int]:
         """Events that were not kept since the last call, by reason and, after a slash, class."""
         not_kept, self._not_kept = self._not_kept, {}

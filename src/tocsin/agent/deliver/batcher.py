@@ -11,7 +11,7 @@ from tocsin.model.errors import OutOfSpace
 from tocsin.model.wire import Column, encode_sections, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tocsin.agent.config import BatchSettings
     from tocsin.agent.deliver.spool import Spool
@@ -44,6 +44,7 @@ class Batcher:
         self.not_kept: dict[str, int] = {}
         self._spool, self._signer, self._settings, self._health = spool, signer, settings, health
         self._host = host
+        self.flushed: Callable[[], None] = _nothing  # called when all that was given is in the spool
         self._rows: dict[int, list[Event]] = {priority: [] for priority in PRIORITIES}
         self._count = 0
         self._first_at = 0.0
@@ -84,9 +85,11 @@ class Batcher:
         if self.not_kept:
             self._seal([], PRIORITIES[0])
         self._count, self._first_at = 0, 0.0
+        if not self.not_kept:
+            self.flushed()
 
     def _seal(self, rows: list[Event], priority: int) -> None:
-        self.lose("spool_overflow", self._overflown())
+        self._count_overflown()
         sections = encode_sections(rows)
         for section in sections:
             section.columns += [Column(path, constant=value) for path, value in self._host.items()]
@@ -108,8 +111,11 @@ class Batcher:
         else:
             self._health.count("events", len(rows))
 
-    def _overflown(self) -> int:
-        dropped = self._spool.take_dropped_rows()
-        if dropped:
+    def _count_overflown(self) -> None:
+        """For this host's own eyes: to the server the tombstones say which events lost their place."""
+        if dropped := self._spool.take_dropped_rows():
             self._health.count("spool_overflow", dropped)
-        return dropped
+
+
+def _nothing() -> None:
+    pass

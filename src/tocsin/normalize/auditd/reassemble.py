@@ -68,6 +68,20 @@ class Reassembler:
         """Events whose serial was passed over and has not come within the timeout and the cap."""
         return sum(node.gaps.lost for node in self._nodes.values())
 
+    def resume(self, serial: int) -> None:
+        """Go on behind that serial of the kernel's: what it has begun since and does not come is lost."""
+        node = self._nodes.setdefault("", _Node(self._timeout_ms, self._max_pending, count_gaps=self._count_gaps))
+        node.gaps.resume(serial)
+
+    @property
+    def settled(self) -> int | None:
+        """The serial of the kernel's up to which every event has been given or counted as lost; None before the first.
+
+        Of events beyond it some may have been given too.
+        """
+        node = self._nodes.get("")
+        return node.settled() if node else None
+
     @property
     def pending(self) -> int:
         """Events that wait for more records."""
@@ -131,6 +145,11 @@ class _Node:
         self.time_ms = 0
         self.begun = 0
 
+    def settled(self) -> int | None:
+        """See `Reassembler.settled`."""
+        awaited = min((serial for _, serial in self.pending), default=None)
+        return self.gaps.settled(awaited)
+
     def end(self, stamp: tuple[int, int]) -> Sequence[AuditEvent]:
         event = self.pending.pop(stamp, None)
         if event is None:
@@ -191,27 +210,44 @@ class _Node:
 class _Gaps:
     """Serials that were passed over; one that comes late is not lost."""
 
-    __slots__ = ("_capacity", "_last", "_missing", "lost")
+    __slots__ = ("_capacity", "_last", "_missing", "_resumes", "lost")
 
     def __init__(self, capacity: int) -> None:
         self.lost = 0
         self._capacity = capacity
         self._last: int | None = None
+        self._resumes = False
         self._missing: dict[int, int] = {}  # serial -> time at which it was passed over
 
     def see(self, serial: int, time_ms: int, timeout_ms: int) -> None:
         """Note the serial of a new event; at its time, old gaps are losses."""
         last, self._last = self._last, serial
         if last is None or serial == (last + 1) % _SERIALS:
+            self._resumes = False
             if self._missing:
                 self._settle_before(time_ms, timeout_ms)
             return
         ahead = (serial - last) % _SERIALS
-        if 0 < ahead <= _FARTHEST_GAP:
+        if self._resumes and 0 < ahead <= _FARTHEST_GAP:
+            self.lost += ahead - 1
+        elif 0 < ahead <= _FARTHEST_GAP:
             self._pass_over(last, ahead - 1, time_ms)
         elif self._missing.pop(serial, None) is not None or (-ahead) % _SERIALS <= self._capacity:
             self._last = last  # late, not a new beginning
+        self._resumes = False
         self._settle_before(time_ms, timeout_ms)
+
+    def resume(self, serial: int) -> None:
+        """Go on behind a serial; what lies between it and the first event that comes is lost at once.
+
+        Nobody listened then, and of what the kernel kept for whoever comes the oldest comes first.
+        """
+        self._last, self._resumes = serial, True
+
+    def settled(self, awaited: int | None) -> int | None:
+        """The newest serial, or the one before the oldest that is missing or awaited."""
+        open_serials = [serial for serial in (awaited, next(iter(self._missing), None)) if serial is not None]
+        return min(open_serials) - 1 if open_serials else self._last
 
     def settle(self) -> None:
         """Count every open gap as lost."""
