@@ -21,6 +21,7 @@ LINUX_RULES = [str(DATA / "sigma" / part / "linux") for part in ("rules", "rules
 BENCHMARKS = {
     "detection": ["benchmarks/detection.py"],
     "agent": ["benchmarks/agent.py"],
+    "files": ["benchmarks/files.py"],
     "rsigma-differences": ["benchmarks/rsigma_agreement.py"],
     "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],
     "ingest": ["benchmarks/ingest.py", "--seconds", "30", "--rate", "30000", "--rules", *LINUX_RULES],
