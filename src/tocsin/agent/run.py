@@ -68,9 +68,7 @@ class Agent:
         self._mark = MarkFile(config.state_dir, host["boot_id"])
         self._batcher.flushed = self._note_mark
         live = LivePolicy(config.policy, salt=identity.agent_id, uid_of=users.uid)
-        self._enforcer = Enforcer(
-            live, follower, self._capture, self._redactor, self._batcher, self._health, uid_of=users.uid
-        )
+        self._enforcer = Enforcer(live, follower, self._capture, self._redactor, self._batcher, self._health)
         transport = Transport(identity.server, identity.ca)
         certificate = ClientCertificate(config.state_dir, signer, transport)
         self._shipper = Shipper(self._spool, transport, identity, signer, self._health, follower, certificate)

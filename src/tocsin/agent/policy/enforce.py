@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from tocsin.agent.operate.health import PolicyState
-from tocsin.agent.policy.kernel import kernel_rules
 from tocsin.agent.policy.live import APPLIED, LIMITED, REFUSED, LivePolicy, told
 
 if TYPE_CHECKING:
@@ -34,10 +33,12 @@ class Enforcer:
         batcher: Batcher,
         health: Health,
         *,
-        uid_of: Callable[[str], str | None],
+        clock: Callable[[], float] = time.monotonic,
+        cpu_s: Callable[[], float] = time.process_time,
     ) -> None:
         self._live, self._follower, self._health = live, follower, health
-        self._capture, self._redactor, self._batcher, self._uid_of = capture, redactor, batcher, uid_of
+        self._capture, self._redactor, self._batcher = capture, redactor, batcher
+        self._clock, self._cpu_s = clock, cpu_s
         self._delivered: Delivered | None = None
         self._kernel_rules = 0
 
@@ -48,7 +49,7 @@ class Enforcer:
         if is_new:
             self._take(delivered)
             self._put_in_force(session)
-        if self._live.governor.look(time.monotonic(), time.process_time()):
+        if self._live.governor.look(self._clock(), self._cpu_s()):
             is_new = True
             self._say(LIMITED, self._live.describe())
             self._capture.gate = self._live.gate()
@@ -58,7 +59,7 @@ class Enforcer:
     def exclude(self, session: AuditSession) -> None:
         """Have the kernel leave out what it can; now and then, since a path may have come to exist."""
         before = session.exclusions_changed
-        self._kernel_rules = session.exclude(kernel_rules(self._live.policy, self._uid_of))
+        self._kernel_rules = session.exclude(self._live.kernel_rules())
         self._capture.expect_rules(session.exclusions_changed - before)
 
     def lose_not_kept(self) -> None:

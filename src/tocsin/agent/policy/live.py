@@ -9,6 +9,7 @@ from tocsin.agent.policy.delivered import Delivered
 from tocsin.agent.policy.document import CPU_PERCENT, Policy, merge
 from tocsin.agent.policy.gate import Gate
 from tocsin.agent.policy.governor import STEPS, Governor
+from tocsin.agent.policy.kernel import kernel_rules
 from tocsin.agent.policy.read import read_policy
 from tocsin.model.errors import InvalidSetting
 from tocsin.model.event import Event
@@ -16,6 +17,8 @@ from tocsin.model.schema import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tocsin.agent.audit.rules import Rule
 
 __all__ = ["APPLIED", "LIMITED", "REFUSED", "LivePolicy", "told"]
 
@@ -56,6 +59,10 @@ class LivePolicy:
             lowered=STEPS[self.governor.step],
         )
         return None if gate.is_open else gate
+
+    def kernel_rules(self) -> list[Rule]:
+        """What the kernel can leave out by itself."""
+        return kernel_rules(self.policy, self._uid_of)
 
     def describe(self) -> str:
         """One line for people: what is in force, and what is lowered."""
