@@ -9,16 +9,14 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
-from tocsin.agent.files import held as of_audit
 from tocsin.agent.files.actor import Actors
-from tocsin.agent.files.baseline import FileState, read_state
+from tocsin.agent.files.baseline import read_state
 from tocsin.agent.files.change import Change, Changes
+from tocsin.agent.files.complete import Completion
 from tocsin.agent.files.fanotify import (
-    ATTRIB,
     CLOSE_WRITE,
     CREATE,
     DELETE,
-    MODIFY,
     MOVED_FROM,
     MOVED_TO,
     ON_FOLDER,
@@ -26,17 +24,11 @@ from tocsin.agent.files.fanotify import (
     RENAME,
     Notice,
 )
-from tocsin.agent.files.held import Held, HeldEvents, file_uid
+from tocsin.agent.files.held import HeldEvents
 from tocsin.agent.files.mapping import (
-    ATTRIBUTES,
-    OPEN,
-    UPDATE,
     Seen,
     map_change,
 )
-from tocsin.agent.files.mapping import CREATE as CREATED
-from tocsin.agent.files.mapping import DELETE as DELETED
-from tocsin.agent.files.mapping import RENAME as RENAMED
 from tocsin.agent.files.scan import AFTER_OVERFLOW, WHILE_AWAY, Scan
 from tocsin.agent.host.users import Users
 
@@ -53,15 +45,7 @@ __all__ = ["FileWatch"]
 
 SCAN_STEPS: Final = 50
 SCAN_AGAIN_AFTER_S: Final = 5.0
-MAX_NAMES: Final = 1024
 LEFT_TO_CHANGES: Final = 0.5  # share of the hashing budget that learning never touches
-_KINDS: Final = {
-    CREATED: (of_audit.CONTENT, of_audit.LINK, of_audit.RENAME),
-    UPDATE: (of_audit.CONTENT, of_audit.LINK, of_audit.RENAME),
-    DELETED: (of_audit.DELETE,),
-    RENAMED: (of_audit.RENAME,),
-    ATTRIBUTES: (of_audit.ATTRIBUTES,),
-}
 
 
 class FileWatch:
@@ -74,11 +58,11 @@ class FileWatch:
         self._settle_s = settle_s
         self._changes = Changes(tree.covers, baseline.get, settle_s)
         self._held, self._actors, self._users = HeldEvents(tree.covers), Actors(), Users()
-        self._names = _Names()
+        self._completion = Completion(tree, baseline, hasher, self._held, self._users)
         self._scan: Iterator[Seen | None] = iter(())
         self._scan_at = float("inf")
         self.scanning = False
-        self.overflows = self.excluded = 0
+        self.overflows = self._excluded = 0
 
     def start(self) -> None:
         """Mark what is to be watched and begin to compare it with what is known."""
@@ -105,16 +89,18 @@ class FileWatch:
         while notices := self._fanotify.read():
             for notice in notices:
                 self._take(notice, at, time_ms)
-        events = [event for change in self._changes.due(at, time_ms) for event in self._finish(change)]
-        events += [event for held in self._held.expire(at - 2 * self._settle_s) for event in self._let_go(held)]
+        events = [event for change in self._changes.due(at, time_ms) for event in self._completion.finish(change)]
+        events += [
+            event for held in self._held.expire(at - 2 * self._settle_s) for event in self._completion.let_go(held)
+        ]
         if at >= self._scan_at:
             self._begin_scan(AFTER_OVERFLOW)
         return events
 
     def flush(self) -> list[Event]:
         """Everything, finished or not; nothing more will come."""
-        events = [event for change in self._changes.flush() for event in self._finish(change)]
-        return events + [event for held in self._held.expire(float("inf")) for event in self._let_go(held)]
+        events = [event for change in self._changes.flush() for event in self._completion.finish(change)]
+        return events + [event for held in self._held.expire(float("inf")) for event in self._completion.let_go(held)]
 
     def abandon(self) -> list[Event]:
         """What audit has told, as it has told it, when watching cannot go on."""
@@ -125,6 +111,11 @@ class FileWatch:
         seen = list(itertools.islice(self._scan, SCAN_STEPS))
         self.scanning = len(seen) == SCAN_STEPS
         return [map_change(one, (), {}, self._users) for one in seen if one is not None]
+
+    @property
+    def excluded(self) -> int:
+        """What happened to files that the settings leave alone."""
+        return self._excluded + self._completion.excluded
 
     @property
     def remark(self) -> str:
@@ -188,7 +179,7 @@ class FileWatch:
     def _is_watched(self, path: str) -> bool:
         if not path or self._tree.covers(path):
             return bool(path)
-        self.excluded += self._tree.concerns(path)
+        self._excluded += self._tree.concerns(path)
         return False
 
     def _add(self, pid: int, path: str, mask: int, at: float, time_ms: int) -> None:
@@ -231,114 +222,6 @@ class FileWatch:
     def _name_actor(self, change: Change, at: float) -> None:
         if not change.actor and not self._held.knows(change.pid):
             change.actor = self._actors.find(change.pid, at)
-
-    def _finish(self, change: Change) -> list[Event]:
-        """The events of a change, and know the file as it is now."""
-        state = None if change.mask & DELETE or change.old_path == change.path else read_state(change.path)
-        activity_id = _activity(change, state)
-        if activity_id is None:
-            return self._opened(change, state)
-        if state is not None:
-            state = state._replace(sha256=self._digest(change, state))
-        self._know(change, state)
-        told = self._told(change, activity_id, state)
-        old_path = change.old_path
-        seen = Seen(activity_id, change.path, state, change.prior, change.time_ms, old_path=old_path)
-        if activity_id == ATTRIBUTES and told:  # each call is one that a rule may ask for
-            return [map_change(seen, (event,), change.actor, self._users) for event in told]
-        return [map_change(seen, told, change.actor, self._users)]
-
-    def _digest(self, change: Change, state: FileState) -> bytes | None:
-        prior = change.prior
-        if prior is not None and not change.mask & (MODIFY | CREATE) and state.has_content_of(prior):
-            return prior.sha256
-        return self._hasher.hash(change.path, state)
-
-    def _know(self, change: Change, state: FileState | None) -> None:
-        if change.old_path:
-            self._baseline.remove(change.old_path)
-        if state is not None:
-            self._names.remember(file_uid(state), change.path)
-            self._baseline.put(change.path, state)
-            if state.is_regular and state.links > 1:
-                self._tree.watch_names(change.path)
-            return
-        self._baseline.remove(change.path)
-        if change.on_folder and (change.mask & DELETE or change.old_path):
-            self._baseline.remove_below(change.path)
-
-    def _told(self, change: Change, activity_id: int, state: FileState | None) -> list[Event]:
-        """What audit tells of this change, the call that made it last."""
-        known = state or change.prior
-        uid = file_uid(known) if known else ""
-        paths = [path for path in (change.path, change.old_path) if path]
-        told = self._held.take(change.pid, _KINDS[activity_id], paths, uid)
-        if change.gone_names:
-            kinds = [of_audit.CONTENT, of_audit.RENAME, of_audit.LINK, of_audit.DELETE]
-            if state and change.prior and state.mode == change.prior.mode:
-                kinds.append(of_audit.ATTRIBUTES)  # the new file was given what the old one had
-            told = self._held.take(change.pid, kinds, change.gone_names, uid) + told
-        if not told and activity_id == CREATED:
-            told = self._held.take_of_anybody(change.path)
-        return told
-
-    def _opened(self, change: Change, state: FileState | None) -> list[Event]:
-        """A file was opened for writing, and closed with nothing written to it."""
-        uid = file_uid(state) if state else ""
-        return [_as_open(event) for event in self._held.take(change.pid, (of_audit.CONTENT,), (change.path,), uid)]
-
-    def _let_go(self, held: Held) -> list[Event]:
-        """What audit told and fanotify did not: elsewhere, or nothing was written, or it belongs to another change."""
-        path = held.paths[-1] if held.paths else self._names.find(held.uid)
-        if self._tree.covers(path):
-            state, prior = read_state(path), self._baseline.get(path)
-            is_same = state is not None and prior is not None and state.has_content_of(prior)
-            if held.kind == of_audit.CONTENT and is_same and held.event.values["activity_id"] == UPDATE:
-                return [_as_open(held.event)]
-            if held.kind == of_audit.ATTRIBUTES and state is not None and file_uid(state) == held.uid:
-                seen = Seen(ATTRIBUTES, path, state, prior, int(held.event.values["time"]))
-                return [map_change(seen, (held.event,), {}, self._users)]
-        elif self._tree.concerns(path):
-            self.excluded += 1
-            return []
-        return [held.event]
-
-
-class _Names:
-    """What files that were changed lately are called: of a call on a descriptor, audit knows device and inode only."""
-
-    def __init__(self) -> None:
-        self._by_uid: dict[str, str] = {}
-
-    def remember(self, uid: str, path: str) -> None:
-        self._by_uid.pop(uid, None)
-        self._by_uid[uid] = path
-        if len(self._by_uid) > MAX_NAMES:
-            del self._by_uid[next(iter(self._by_uid))]
-
-    def find(self, uid: str) -> str:
-        return self._by_uid.get(uid, "")
-
-
-def _activity(change: Change, state: FileState | None) -> int | None:
-    """What the change is called; None if a file was opened for writing and nothing was written."""
-    mask, prior = change.mask, change.prior
-    if mask & DELETE:
-        return DELETED
-    if change.old_path:
-        return RENAMED
-    if mask & CREATE:
-        return UPDATE if prior is not None else CREATED
-    if mask & MODIFY:
-        return UPDATE
-    if mask & CLOSE_WRITE and (state is None or prior is None or not state.has_content_of(prior)):
-        return UPDATE
-    return ATTRIBUTES if mask & ATTRIB else None
-
-
-def _as_open(event: Event) -> Event:
-    event.values["activity_id"] = OPEN
-    return event
 
 
 def _now_ms() -> int:
