@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import gc
+import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,8 +22,9 @@ from tocsin.detect.evaluate.raw import RawRules
 from tocsin.detect.sigma.library import load
 from tocsin.detect.sigma.logsource import RAW
 from tocsin.model.condition import SOURCE
+from tocsin.model.rule import Rule
 
-__all__ = ["arrow_frames", "from_arrow", "from_lines", "reloaded"]
+__all__ = ["arrow_frames", "from_arrow", "from_lines", "kept_memory", "reloaded"]
 
 _WARM_SHARE = 0.1  # of the events, to learn from
 _LEARNED = 24_576  # events after which the engine has learned twice and will not again before a million
@@ -46,7 +49,7 @@ def from_arrow(task: Task, size: int) -> Measured:
     """All events once, in batches of `size`."""
     rules = chosen_rules(task)
     batches = list(arrow_frames(made_events(task), size))
-    before, started = held_mib(), cpu_s()
+    started = cpu_s()
     engine = Engine(rules)
     compile_s = cpu_s() - started
     hits: Counter[str] = Counter()
@@ -66,8 +69,36 @@ def from_arrow(task: Task, size: int) -> Measured:
         compile_s=compile_s,
         p99_ms=float(np.percentile(counted, 99)) * 1e3,
         learn_s=sum(took[:warm]) - usual * warm,
-        memory_mib=held_mib() - before,
     )
+
+
+def kept_memory(task: Task) -> Measured:
+    """What the engine keeps once it has learned, in a process that has held nothing else before."""
+    rules, context = chosen_rules(task), multiprocessing.get_context("spawn")
+    receive: multiprocessing.SimpleQueue[float] = context.SimpleQueue()
+    child = context.Process(target=_keep, args=(task, rules, receive))
+    child.start()
+    child.join()
+    return Measured(task.events, 0, {}, memory_mib=receive.get())
+
+
+def _keep(task: Task, rules: Sequence[Rule], tell: multiprocessing.SimpleQueue[float]) -> None:
+    batches = list(arrow_frames(made_events(task), 4096))
+    first, *others = batches
+    list(Engine(rules[:1]).matches(first))  # what is imported or made at the first use
+    before = _settled_mib()
+    engine = Engine(rules)
+    for batch in others:
+        list(engine.matches(batch))
+    tell.put(_settled_mib() - before)
+
+
+def _settled_mib() -> float:
+    """The memory that is held when all that was freed has been given back."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    ctypes.CDLL(None).malloc_trim(0)
+    return held_mib()
 
 
 def _timed(judge: Callable[[Frame], object], batches: Sequence[Frame]) -> list[float]:

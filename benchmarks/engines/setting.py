@@ -35,7 +35,7 @@ class Measured(msgspec.Struct, frozen=True):
     hits: dict[str, int]
     compile_s: float = 0.0
     p99_ms: float = 0.0
-    memory_mib: float = 0.0  # what rules, caches and batches added to the process
+    memory_mib: float = 0.0  # what the engine added to the process
     decode_s: float = 0.0  # of what has not been counted as matching
     learn_s: float = 0.0  # of the first batches, more than of others
 

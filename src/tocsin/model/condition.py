@@ -81,6 +81,8 @@ class Scope(enum.Enum):
     RECORD = RECORDS  # one record of the source, inside InRecord only: the record's key; `type` is its type
     SOURCE = SOURCE  # the original event of a JSON source: a dotted path in it
 
+    __hash__ = object.__hash__  # an enum's own is written in Python, and fields are hashed by the hundred thousand
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

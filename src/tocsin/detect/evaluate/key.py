@@ -46,6 +46,11 @@ class Look(enum.Enum):
     NUMBER = "number"  # the text is that number, however it is written
     PRESENT = "present"  # there is a text
 
+    __hash__ = object.__hash__  # an enum's own is written in Python, and keys are hashed by the hundred thousand
+
+
+_LOOKS: Final = {relation: Look(relation) for relation in Relation}
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -161,7 +166,7 @@ def _key(leaf: Match | Keyword, *, in_record: bool) -> Key | None:
         case Match(field, Text(Relation.EQUALS, value)):
             return Key(field, Look.EQUALS, fold(value))
         case Match(field, Text(relation) as test) if literal := _literal(test):
-            return Key(field, Look(relation), literal)
+            return Key(field, _LOOKS[relation], literal)
         case Match(field, Number(Compare.EQUALS, value)):
             return Key(field, Look.NUMBER, repr(float(value)))
         case Match(field, test):
@@ -178,7 +183,7 @@ def _says_all(key: Key, test: Test) -> bool:
     """Does finding the key mean that the test is passed?"""
     match test:
         case Text(relation, _, cased):
-            return not cased and key.look is Look(relation)
+            return not cased and key.look is _LOOKS[relation]
         case Number(compare):
             return compare is Compare.EQUALS
         case _:

@@ -141,6 +141,8 @@ class _Translator:
         return Not(linked) if item.negated else linked
 
     def _value(self, item: SigmaDetectionItem, value: SigmaType, written: str) -> Condition:
+        if type(value) is SigmaString and item.field is not None:
+            return self._field_value(item.field, value, written)
         if isinstance(value, SigmaExpansion):
             parts = [each for part in value.values for each in expanded(part, self._placeholders)]
             return _any([self._value(item, each, written) for each in parts])
@@ -155,6 +157,8 @@ class _Translator:
     def _field_value(self, name: str, value: SigmaType, written: str) -> Condition:
         over = partial(self._over, name, written=written)
         match value:
+            case SigmaString():  # first, as nearly all values are texts
+                return over(self._translated(name, value_test(value)))
             case SigmaNull():
                 return Not(over(Exists()))
             case SigmaExists(exists=exists):
@@ -186,10 +190,10 @@ def _match(field: Field, test: Test, written: str) -> Condition:
 
 
 def _plain(value: SigmaType) -> str:
-    if isinstance(value, SigmaNull):
-        return "null"
     if isinstance(value, SigmaString):
         return value.original
+    if isinstance(value, SigmaNull):
+        return "null"
     try:
         return str(value.to_plain())
     except SigmaError:

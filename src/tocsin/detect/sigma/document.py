@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import yaml
@@ -22,6 +23,30 @@ _YAML: Final = "tag:yaml.org,2002:"
 _TEXTS: Final = frozenset({_STRING, _MERGE, _YAML + "value"})  # `<<` and `=`, where they are values
 _SCALARS: Final = frozenset({_NULL, *(_YAML + each for each in ("bool", "int", "float", "timestamp"))})
 _COLLECTIONS: Final = frozenset({_YAML + "map", _YAML + "seq"})
+
+
+class _Loader(yaml.CSafeLoader):
+    """The same, with what it asks Python for at every node answered sooner."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool]) -> str:
+        """The tag of a node that has none: of a plain scalar by what it looks like."""
+        if kind is yaml.ScalarNode:
+            return _tag(value) if implicit[0] and value is not None else _STRING
+        return _YAML + ("seq" if kind is yaml.SequenceNode else "map")
+
+    def descend_resolver(self, current_node: object, current_index: object) -> None:
+        """Nothing: no tag depends on where a node stands."""
+
+    def ascend_resolver(self) -> None:
+        """Nothing either."""
+
+
+_resolver: Final = yaml.resolver.Resolver()
+
+
+@lru_cache(maxsize=16_384)
+def _tag(plain: str) -> str:
+    return str(_resolver.resolve(yaml.ScalarNode, plain, (True, False)))  # type: ignore[no-untyped-call]  # of PyYAML
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +76,7 @@ def documents(text: str, path: str) -> Iterator[Document]:
         InvalidRule: no YAML, no map, too deep, a key that stands twice, a tag or value that means nothing, or aliases
             without end; names the line.
     """
-    loader = yaml.CSafeLoader(text)
+    loader = _Loader(text)
     line = 1
     try:
         refuse_deep(text, path)

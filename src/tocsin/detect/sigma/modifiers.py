@@ -218,6 +218,9 @@ def expanded(value: SigmaType, placeholders: Map[str, tuple[str, ...]]) -> list[
     Raises:
         InvalidRule: a placeholder that has no texts, or too many combinations.
     """
+    # Nearly all values are plain texts, and pySigma's types are slow to tell apart.
+    if type(value) is SigmaString and not any(type(part) is Placeholder for part in value.s):
+        return [value]
     if isinstance(value, SigmaString) and value.contains_placeholder():
         return [_like(value, parts) for parts in _combined(value, placeholders)]
     if isinstance(value, SigmaRegularExpression) and value.contains_placeholder():
