@@ -73,7 +73,7 @@ struct record {
 	__u16 kind, flags;
 	__s32 result;
 	__u16 exe_size, cwd_size;
-	__u32 rest_size, whole_size; /* bytes of arguments here, and that there were */
+	__u32 rest_size, whole_size; /* bytes of arguments here, and that there were; REFUSED: does the name need the cwd? */
 	__u32 end; /* of what is in `body` */
 	struct who who;
 	char body[PATHS_MAX + ARGS_MAX];
@@ -86,10 +86,11 @@ struct {
 	__uint(max_entries, 8 << 20);
 } records SEC(".maps");
 
-/* A record while it is written. Tracepoints run with preemption off, and no two of these programs within each other. */
+/* A record while it is written, per CPU and program: the kernel runs none twice at a time on a CPU. */
+enum slot { OF_EXEC, OF_SYS_EXIT, OF_EXIT, SLOTS };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SLOTS);
 	__type(key, __u32);
 	__type(value, struct record);
 } scratch SEC(".maps");
@@ -129,8 +130,8 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
 
 static __always_inline struct record *begin(__u16 kind, struct task_struct *task)
 {
-	__u32 zero = 0;
-	struct record *record = bpf_map_lookup_elem(&scratch, &zero);
+	__u32 slot = kind == EXEC ? OF_EXEC : kind == EXIT ? OF_EXIT : OF_SYS_EXIT;
+	struct record *record = bpf_map_lookup_elem(&scratch, &slot);
 	if (!record)
 		return 0;
 	record->time_ns = bpf_ktime_get_boot_ns();
