@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tocsin.intel.lookup import Listed, Seen
+
 __all__ = [
     "AgentBody",
     "AgentList",
@@ -20,7 +22,6 @@ __all__ = [
     "HistogramBody",
     "HitsBody",
     "InUseBody",
-    "ListedBody",
     "LoginRequest",
     "LookupBody",
     "MetTermBody",
@@ -28,7 +29,6 @@ __all__ = [
     "RuleBody",
     "RuleDetail",
     "RuleList",
-    "SeenBody",
     "SpanBody",
     "StateRequest",
     "StatusBody",
@@ -332,36 +332,8 @@ class FeedList(_Body):
     feeds: list[FeedBody]
 
 
-class ListedBody(_Body):
-    """An indicator as a feed lists it. Here times are seconds since the epoch, 0 is none."""
-
-    feed: str
-    level: str
-    kind: str
-    value: str
-    confidence: int | None
-    first_seen: int
-    valid_from: int
-    valid_until: int
-    tags: list[str]
-    source: str
-    hidden: str = Field(description="The warning list that hides it")
-    reserved: bool = Field(description="Never matched: an address that is nobody's on the internet")
-
-
-class SeenBody(_Body):
-    """How often an indicator was seen, as far as there are alerts of it."""
-
-    kind: str
-    value: str
-    events: int
-    alerts: int
-    first_at: int
-    last_at: int
-
-
 class LookupBody(_Body):
     """One value in all feeds."""
 
-    listed: list[ListedBody]
-    seen: list[SeenBody]
+    listed: list[Listed]
+    seen: list[Seen]

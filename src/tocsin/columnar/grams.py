@@ -12,7 +12,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -26,6 +26,7 @@ from tocsin.model.schema import CLASSES, RECORDS, Kind
 
 __all__ = [
     "ALWAYS",
+    "IN_RECORDS",
     "LENGTH",
     "bits_of",
     "grams_in",
@@ -40,11 +41,12 @@ __all__ = [
 ]
 
 # Texts are folded by the interpreter's tables: what another one folded is of no use.
-_NAME: Final = f"tocsin.grams.1-{unicodedata.unidata_version}"
+_NAME: Final = f"tocsin.grams.2-{unicodedata.unidata_version}"
 Bits = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.uint32]
 
 LENGTH: Final = 3
+IN_RECORDS: Final = f"{RECORDS}.*"  # the path of all that stands in records, types too
 _ALWAYS_NEW: Final = "metadata.uid"
 _MULTIPLIER: Final = np.uint32(0x9E3779B1)
 _PRESENT: Final = np.array([1 << 24], np.uint32) * _MULTIPLIER  # above every sequence: the path has a text
@@ -72,9 +74,9 @@ def grams_in(rows: pa.Table) -> bytes:
     """The set of some rows in the nested form, as bytes; its size follows from what it holds."""
     bits = np.zeros(1 << _LARGEST_LOG2, np.bool_)
     bits[_at(np.array([ALWAYS], np.uint32), _LARGEST_LOG2)] = True
-    for values, seeds in _texts(rows):
+    for values, *seeds in _texts(rows):
         if len(values):
-            bits[_at(np.unique(seeds) + _PRESENT, _LARGEST_LOG2)] = True
+            bits[_at(np.unique(np.concatenate(seeds)) + _PRESENT, _LARGEST_LOG2)] = True
             _mark(bits, values, seeds)
     while len(bits) > 1 << _SMALLEST_LOG2 and np.count_nonzero(bits) < len(bits) / 2 * _FULL:
         bits = bits[::2] | bits[1::2]
@@ -105,7 +107,7 @@ def present(bits: Bits, wanted: Places) -> npt.NDArray[np.bool_]:
 
 def places(path: str, text: bytes) -> Places:
     """The places of all sequences in a folded text at a path; a NUL at its end or beginning is that of the value."""
-    return _hashed(np.frombuffer(text, np.uint8), _seed(path))
+    return _hashed(np.frombuffer(text, np.uint8)) + np.uint32(_seed(path))
 
 
 def place(path: str) -> int:
@@ -118,16 +120,17 @@ def place_of_unplain(path: str) -> int:
     return int((_UNPLAIN + np.uint32(_seed(path)))[0])
 
 
-def _texts(rows: pa.Table) -> Iterator[tuple[pa.StringArray, Places]]:
-    """Distinct texts, and of which path each is."""
+def _texts(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """Texts, and of which path each is; of a record's values, they are of two."""
     for path in _text_leaves(rows.schema):
         values = _distinct(column_at(rows, path))
         yield values, np.full(len(values), _seed(path), np.uint32)
     if has_path(rows.schema, RECORDS):
         records = column_at(rows, RECORDS).flatten()
         types = _distinct(pc.struct_field(records, ["type"]))
-        yield types, np.full(len(types), _seed(record_path("type")), np.uint32)
-        yield _record_values(pc.struct_field(records, ["fields"]))
+        yield types, *(np.full(len(types), _seed(path), np.uint32) for path in (record_path("type"), IN_RECORDS))
+        values, seeds = _record_values(pc.struct_field(records, ["fields"]))
+        yield values, seeds, np.full(len(values), _seed(IN_RECORDS), np.uint32)
 
 
 def _text_leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
@@ -154,16 +157,18 @@ def _distinct(column: pa.Array) -> pa.StringArray:
     return pc.unique(column).drop_null()
 
 
-def _mark(bits: Bits, values: pa.StringArray, seeds: Places) -> None:
-    """Set the bits of all sequences in the texts."""
+def _mark(bits: Bits, values: pa.StringArray, seeds: Sequence[Places]) -> None:
+    """Set the bits of all sequences in the texts, at each of their paths."""
     joined, lengths = _joined(values)
+    unplain = _unplain(joined, lengths)
     # A sequence belongs to the text in which it begins; those that begin with a NUL, to the text behind it.
-    of_byte = np.repeat(seeds, lengths + 1)
+    of_bytes = [np.repeat(of_path, lengths + 1) for of_path in seeds]
     for start in range(0, len(joined), _BLOCK):
-        block = joined[start : start + _BLOCK + LENGTH - 1]
-        seed = of_byte[start : start + len(block) - LENGTH + 1]
-        bits[_at(_hashed(block[: len(seed) + LENGTH - 1], seed), _LARGEST_LOG2)] = True
-    bits[_at(np.unique(of_byte[_unplain(joined, lengths)]) + _UNPLAIN, _LARGEST_LOG2)] = True
+        grams = _hashed(joined[start : start + _BLOCK + LENGTH - 1])
+        for of_byte in of_bytes:
+            bits[_at(grams + of_byte[start : start + len(grams)], _LARGEST_LOG2)] = True
+    for of_byte in of_bytes:
+        bits[_at(np.unique(of_byte[unplain]) + _UNPLAIN, _LARGEST_LOG2)] = True
 
 
 def _unplain(joined: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -196,14 +201,13 @@ def _lengths(texts: Sequence[bytes]) -> npt.NDArray[np.int64]:
     return np.array(list(map(len, texts)), np.int64)
 
 
-def _hashed(text: npt.NDArray[np.uint8], seed: int | Places) -> Places:
-    """The places of all sequences of a text in order."""
+def _hashed(text: npt.NDArray[np.uint8]) -> Places:
+    """All sequences of a text in order, as what is added to the seed of a path."""
     wide = text.astype(np.uint32)
-    gram = wide[:-2] << np.uint32(16)
+    gram: Places = wide[:-2] << np.uint32(16)
     gram |= wide[1:-1] << np.uint32(8)
     gram |= wide[2:]
     gram *= _MULTIPLIER
-    gram += np.asarray(seed, np.uint32)
     return gram
 
 

@@ -15,7 +15,7 @@ from sqlglot import exp
 from tocsin.conditions.address_sql import IPV4, IPV6
 from tocsin.conditions.dialect import Make, Network
 from tocsin.conditions.literal import regex_source
-from tocsin.conditions.sql_parts import call, integer, text, where
+from tocsin.conditions.sql_parts import call, integer, own, text, where
 from tocsin.conditions.token_sql import KEY, TOKEN
 from tocsin.model.condition import Glob, Regex, Relation
 
@@ -81,7 +81,7 @@ class ClickHouseSql:
         return call("arrayExists", passes, values)
 
     def key_value(self, fields: exp.Expr, key: str) -> exp.Expr:
-        return exp.Bracket(this=fields.copy(), expressions=[text(key)])
+        return exp.Bracket(this=own(fields), expressions=[text(key)])
 
     def values(self, fields: exp.Expr) -> exp.Expr:
         return call("mapValues", fields)
@@ -89,14 +89,14 @@ class ClickHouseSql:
     def texts_at(self, source: exp.Expr, path: str) -> exp.Expr:
         start: exp.Expr = exp.array(call("ifNull", source, text("")))
         found = reduce(_step, path.split("."), start)
-        return _mapped(found, lambda value: exp.If(this=_is(value, "String"), true=_string(value), false=value.copy()))
+        return _mapped(found, lambda value: exp.If(this=_is(value, "String"), true=_string(value), false=own(value)))
 
     def all_texts(self, source: exp.Expr) -> exp.Expr:
         tokens = call("extractAll", call("ifNull", source, text("")), text(TOKEN))
         leaves = _kept(tokens, lambda token: exp.Not(this=call("match", token, text(KEY))))
         return _mapped(
             leaves,
-            lambda token: exp.If(this=call("startsWith", token, text('"')), true=_string(token), false=token.copy()),
+            lambda token: exp.If(this=call("startsWith", token, text('"')), true=_string(token), false=own(token)),
         )
 
 
@@ -109,7 +109,7 @@ def _step(values: exp.Expr, key: str) -> exp.Expr:
     # Only objects have keys: of a list, ClickHouse would take the key for a place.
     objects = _kept(values, lambda value: _is(value, "Object"))
     found = call("arrayFlatten", _mapped(objects, inner))
-    return _kept(found, lambda value: exp.Not(this=exp.In(this=value.copy(), expressions=[text(""), text("null")])))
+    return _kept(found, lambda value: exp.Not(this=exp.In(this=own(value), expressions=[text(""), text("null")])))
 
 
 def _kept(values: exp.Expr, make: Make) -> exp.Expr:

@@ -12,7 +12,7 @@ from functools import cache
 from sqlglot import exp
 
 from tocsin.conditions.dialect import Dialect
-from tocsin.conditions.sql_parts import call
+from tocsin.conditions.sql_parts import call, own
 from tocsin.model.condition import fold, fold_table
 
 __all__ = ["fold_sql", "folded"]
@@ -40,6 +40,6 @@ def fold_sql(value: exp.Expr, dialect: Dialect) -> exp.Expr:
 def _translated(value: exp.Expr, letters: str, dialect: Dialect) -> exp.Expr:
     pairs = [(other, letter) for letter in letters for other in _unfolded().get(letter, "")]
     if not pairs:
-        return value.copy()
+        return own(value)
     translated = dialect.translated(value, "".join(a for a, _ in pairs), "".join(b for _, b in pairs))
     return exp.Case(ifs=[exp.If(this=dialect.is_ascii(value), true=call("lower", value))], default=translated)

@@ -17,7 +17,7 @@ from tocsin.conditions.dialect import Dialect, Make
 from tocsin.conditions.duckdb_sql import DuckDbSql
 from tocsin.conditions.following import FOLLOWING
 from tocsin.conditions.spark_sql import SparkSql
-from tocsin.conditions.sql_parts import all_of, any_of, call
+from tocsin.conditions.sql_parts import all_of, any_of, call, own
 from tocsin.conditions.text_sql import passes_sql, related_sql, related_to_any
 from tocsin.model.condition import (
     SOURCE,
@@ -149,4 +149,4 @@ def _column(path: str) -> exp.Expr:
 
 
 def _part(struct: exp.Expr, name: str) -> exp.Expr:
-    return exp.Dot(this=struct.copy(), expression=exp.to_identifier(name, quoted=True))
+    return exp.Dot(this=own(struct), expression=exp.to_identifier(name, quoted=True))

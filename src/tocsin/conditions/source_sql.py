@@ -7,7 +7,7 @@ from functools import reduce
 
 from sqlglot import exp
 
-from tocsin.conditions.sql_parts import call, each, text
+from tocsin.conditions.sql_parts import call, each, own, text
 
 __all__ = ["all_texts", "texts_at"]
 
@@ -29,7 +29,7 @@ def all_texts(source: exp.Expr) -> exp.Expr:
 
 
 def _json(source: exp.Expr) -> exp.Expr:
-    return exp.TryCast(this=source.copy(), to=exp.DataType.build("json"))
+    return exp.TryCast(this=own(source), to=exp.DataType.build("json"))
 
 
 def _step(values: exp.Expr, key: str) -> exp.Expr:
@@ -51,7 +51,7 @@ def _texts(values: exp.Expr) -> exp.Expr:
 
     def as_text(value: exp.Expr) -> exp.Expr:
         is_string = exp.EQ(this=call("json_type", value), expression=text("VARCHAR"))
-        plain = exp.Cast(this=value.copy(), to=exp.DataType.build("varchar"))
+        plain = exp.Cast(this=own(value), to=exp.DataType.build("varchar"))
         return exp.Case(ifs=[exp.If(this=is_string, true=call("json_extract_string", value, text("$")))], default=plain)
 
     return each("list_transform", each("list_filter", values, "value", is_present), "value", as_text)

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from tocsin.conditions.dialect import Make
 from tocsin.conditions.java_regex import java_pattern
-from tocsin.conditions.sql_parts import call, each, integer, text
+from tocsin.conditions.sql_parts import call, each, integer, own, text
 from tocsin.conditions.standard_sql import Functions, StandardSql
 from tocsin.conditions.token_sql import KEY, TOKEN
 from tocsin.model.condition import Regex
@@ -65,7 +65,7 @@ class SparkSql(StandardSql):
         def as_text(token: exp.Expr) -> exp.Expr:
             parsed = call("get_json_object", call("concat", text("["), token, text("]")), text("$[0]"))
             is_string = call("startswith", token, text('"'))
-            return exp.Case(ifs=[exp.If(this=is_string, true=parsed)], default=token.copy())
+            return exp.Case(ifs=[exp.If(this=is_string, true=parsed)], default=own(token))
 
         return each("transform", leaves, "v", as_text)
 
@@ -80,7 +80,7 @@ def _step(values: exp.Expr, key: str) -> exp.Expr:
         return call("coalesce", items, exp.array(call("try_variant_get", value, place, text("variant"))))
 
     def present(value: exp.Expr) -> exp.Expr:
-        null = exp.or_(exp.Is(this=value.copy(), expression=exp.null()), call("is_variant_null", value))
+        null = exp.or_(exp.Is(this=own(value), expression=exp.null()), call("is_variant_null", value))
         return exp.Not(this=null)
 
     return each("filter", call("flatten", each("transform", values, "v", inner)), "v", present)

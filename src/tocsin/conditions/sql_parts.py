@@ -9,7 +9,7 @@ from sqlglot import exp
 from tocsin.model.condition import Glob
 from tocsin.model.errors import InvalidQuery
 
-__all__ = ["all_of", "any_of", "call", "each", "integer", "like_text", "text", "where"]
+__all__ = ["all_of", "any_of", "call", "each", "integer", "like_text", "own", "text", "where"]
 
 
 def text(value: str) -> exp.Expr:
@@ -30,7 +30,19 @@ def integer(value: int) -> exp.Expr:
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
     """A function of the engine, by its name; arguments may be used more than once."""
-    return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
+    expressions: list[exp.Expr] = []
+    for argument in arguments:
+        twice = any(argument is each for each in expressions)
+        expressions.append(argument.copy() if twice else own(argument))
+    return exp.Anonymous(this=name, expressions=expressions)
+
+
+def own(expression: exp.Expr) -> exp.Expr:
+    """The expression to be part of one more: itself, if it is part of none yet, else a copy.
+
+    Copies are what rendering takes its time for.
+    """
+    return expression if expression.parent is None else expression.copy()
 
 
 def each(name: str, values: exp.Expr, variable: str, make: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from tocsin.conditions.address_sql import IPV4, IPV6, ends
 from tocsin.conditions.dialect import Make, Network
-from tocsin.conditions.sql_parts import call, each, integer, like_text, text, where
+from tocsin.conditions.sql_parts import call, each, integer, like_text, own, text, where
 from tocsin.model.condition import Glob, Relation
 
 __all__ = ["Functions", "StandardSql"]
@@ -58,7 +58,7 @@ class StandardSql:
         return call(self._functions.matches, value, text(rf"\A(?:{pattern})\z"))
 
     def wildcard(self, parts: Sequence[str | Glob], value: exp.Expr) -> exp.Expr:
-        like = exp.Like(this=value.copy(), expression=text(like_text(parts, self._escape)))
+        like = exp.Like(this=own(value), expression=text(like_text(parts, self._escape)))
         return exp.Escape(this=like, expression=text(self._escape))
 
     def is_ascii(self, value: exp.Expr) -> exp.Expr:
@@ -74,7 +74,7 @@ class StandardSql:
         return _tried(value, "bigint")
 
     def quotient(self, value: exp.Expr, by: int) -> exp.Expr:
-        return exp.Paren(this=exp.IntDiv(this=value.copy(), expression=integer(by)))
+        return exp.Paren(this=exp.IntDiv(this=own(value), expression=integer(by)))
 
     def within(self, network: Network, value: exp.Expr) -> exp.Expr:
         low, high = map(text, ends(network))
@@ -119,4 +119,4 @@ def _padded(digits: exp.Expr, width: int) -> exp.Expr:
 
 def _tried(value: exp.Expr, kind: str) -> exp.Expr:
     # Not `safe`, it would be a CAST in Spark, which raises.
-    return exp.TryCast(this=value.copy(), to=exp.DataType.build(kind), safe=True)
+    return exp.TryCast(this=own(value), to=exp.DataType.build(kind), safe=True)

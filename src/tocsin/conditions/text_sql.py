@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from tocsin.conditions.dialect import Dialect, Make
 from tocsin.conditions.fold_sql import fold_sql, folded
-from tocsin.conditions.sql_parts import text, where
+from tocsin.conditions.sql_parts import own, text, where
 from tocsin.conditions.time_sql import time_part_sql
 from tocsin.model.condition import (
     NUMBER,
@@ -58,20 +58,20 @@ def passes_sql(test: Test, value: exp.Expr, dialect: Dialect) -> exp.Expr:  # no
         case TimePart():
             return _of_time(test, value, dialect)
         case Exists() | SameAs():
-            return exp.Not(this=exp.Is(this=value.copy(), expression=exp.null()))
+            return exp.Not(this=exp.Is(this=own(value), expression=exp.null()))
 
 
 def relates_sql(relation: Relation, value: exp.Expr, other: exp.Expr, dialect: Dialect) -> exp.Expr:
     """One text relates so to another, character by character."""
     if relation is Relation.EQUALS:
-        return exp.EQ(this=value.copy(), expression=other)
+        return exp.EQ(this=own(value), expression=other)
     return dialect.contains(relation, value, other)
 
 
 def related_sql(same: SameAs, ours: exp.Expr, dialect: Dialect) -> Callable[[exp.Expr], exp.Expr]:
     """Another field's text relates so to ours, as a function of that text."""
     if same.cased:
-        return lambda theirs: relates_sql(same.relation, ours, theirs.copy(), dialect)
+        return lambda theirs: relates_sql(same.relation, ours, own(theirs), dialect)
     return lambda theirs: relates_sql(same.relation, fold_sql(ours, dialect), fold_sql(theirs, dialect), dialect)
 
 
@@ -81,7 +81,7 @@ def related_to_any(relation: Relation, literals: Sequence[str], dialect: Dialect
     letters = "".join(sorted(set("".join(wanted))))
 
     def related(value: exp.Expr) -> exp.Expr:
-        subject = value.copy() if cased else folded(value, letters, dialect)
+        subject = own(value) if cased else folded(value, letters, dialect)
         if len(wanted) == 1:
             return relates_sql(relation, subject, text(wanted[0]), dialect)
         if relation is Relation.EQUALS:
@@ -108,6 +108,6 @@ def _compares(test: Number, value: exp.Expr, dialect: Dialect) -> exp.Expr:
 
 def _of_time(test: TimePart, value: exp.Expr, dialect: Dialect) -> exp.Expr:
     def compares(part: exp.Expr) -> exp.Expr:
-        return _COMPARE[test.compare](this=part.copy(), expression=exp.convert(test.value))
+        return _COMPARE[test.compare](this=own(part), expression=exp.convert(test.value))
 
     return time_part_sql(test.unit, value, compares, dialect)

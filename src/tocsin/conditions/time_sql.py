@@ -12,7 +12,7 @@ from typing import Final
 from sqlglot import exp
 
 from tocsin.conditions.dialect import Dialect, Make
-from tocsin.conditions.sql_parts import all_of, integer
+from tocsin.conditions.sql_parts import all_of, integer, own
 from tocsin.conditions.time_part import EPOCH, SCALES, WRITTEN
 from tocsin.model.condition import TimeUnit
 
@@ -71,7 +71,7 @@ class _Reckoned:
 
     def _seconds(self, number: exp.Expr) -> exp.Expr:
         cases = [
-            exp.If(this=exp.LT(this=number.copy(), expression=integer(below)), true=self._over(number, scale))
+            exp.If(this=exp.LT(this=own(number), expression=integer(below)), true=self._over(number, scale))
             for below, scale in SCALES[:-1]
         ]
         return exp.Case(ifs=cases, default=self._over(number, SCALES[-1][1]))
@@ -132,7 +132,7 @@ class _Reckoned:
         return self._dialect.some(exp.array(value), name, make)
 
     def _number(self, value: exp.Expr, start: int, length: int) -> exp.Expr:
-        cut = exp.Substring(this=value.copy(), start=integer(start), length=integer(length))
+        cut = exp.Substring(this=own(value), start=integer(start), length=integer(length))
         return self._dialect.as_integer(cut)
 
     def _over(self, value: exp.Expr, by: int) -> exp.Expr:
@@ -146,7 +146,7 @@ def _part(unit: TimeUnit, year: exp.Expr, month: exp.Expr, day: exp.Expr) -> exp
 def _days_in(year: exp.Expr, month: exp.Expr) -> exp.Expr:
     leap = exp.or_(all_of([_is(_rest(year, 4), 0), exp.Not(this=_is(_rest(year, 100), 0))]), _is(_rest(year, 400), 0))
     february = exp.If(this=_is(month, 2), true=exp.Case(ifs=[exp.If(this=leap, true=integer(29))], default=integer(28)))
-    short = exp.If(this=exp.In(this=month.copy(), expressions=[*map(integer, (4, 6, 9, 11))]), true=integer(30))
+    short = exp.If(this=exp.In(this=own(month), expressions=[*map(integer, (4, 6, 9, 11))]), true=integer(30))
     return exp.Case(ifs=[february, short], default=integer(31))
 
 
@@ -154,11 +154,11 @@ _Number = exp.Expr | int
 
 
 def _is(left: exp.Expr, right: int) -> exp.Expr:
-    return exp.EQ(this=left.copy(), expression=integer(right))
+    return exp.EQ(this=own(left), expression=integer(right))
 
 
 def _between(value: exp.Expr, low: int, high: _Number) -> exp.Expr:
-    return exp.Between(this=value.copy(), low=integer(low), high=_of(high))
+    return exp.Between(this=own(value), low=integer(low), high=_of(high))
 
 
 def _plus(left: _Number, right: _Number) -> exp.Expr:
@@ -178,4 +178,4 @@ def _rest(left: _Number, right: int) -> exp.Expr:
 
 
 def _of(number: _Number) -> exp.Expr:
-    return integer(number) if isinstance(number, int) else number.copy()
+    return integer(number) if isinstance(number, int) else own(number)

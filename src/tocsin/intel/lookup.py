@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -19,8 +19,13 @@ from tocsin.state.tables import alert
 __all__ = ["Listed", "Seen", "lookup", "sightings"]
 
 
-class Listed(msgspec.Struct, frozen=True):
-    """An indicator as a feed lists it. Times are seconds since the epoch, 0 is none."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An indicator as a feed lists it. Times are seconds since the epoch, 0 is none.
+
+    hidden: the warning list that hides it.
+    reserved: it is never matched, being an address that is nobody's on the internet, and the feed is not for these.
+    """
 
     feed: str
     level: str
@@ -32,11 +37,12 @@ class Listed(msgspec.Struct, frozen=True):
     valid_until: int
     tags: list[str]
     source: str
-    hidden: str  # the warning list that hides it
-    reserved: bool  # whether it is an address that is nobody's on the internet, and the feed is not for these
+    hidden: str
+    reserved: bool
 
 
-class Seen(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Seen:
     """How often an indicator was seen, as far as there are alerts of it. Times are milliseconds since the epoch."""
 
     kind: str

@@ -23,6 +23,7 @@ from tocsin.model.condition import (
     TRUE,
     Compare,
     Condition,
+    Exists,
     Field,
     InRecord,
     Keyword,
@@ -96,7 +97,11 @@ _EVENT = Event(
         (InRecord(Match(_A0, Number(Compare.EQUALS, 59))), False),
         (InRecord(Match(Field("type", Scope.RECORD), Text(Relation.EQUALS, "PATH"))), False),
         (InRecord(Match(Field("nametype", Scope.RECORD), Text(Relation.EQUALS, "CREATE"))), False),
-        (InRecord(Keyword(Text(Relation.CONTAINS, "nowhere"))), True),  # would need every key of every record
+        (InRecord(Keyword(Text(Relation.CONTAINS, "nowhere"))), False),
+        (InRecord(Keyword(Text(Relation.CONTAINS, "/srv"))), True),
+        (InRecord(Keyword(Text(Relation.CONTAINS, "syscall"))), True),  # types are searched
+        (InRecord(Keyword(Text(Relation.CONTAINS, "git"))), False),
+        (Match(Field("dst_endpoint.ip"), Exists()), False),  # no attribute of the class
         (Keyword(Text(Relation.CONTAINS, "nowhere")), False),
         (Match(Field("a.b", Scope.SOURCE), Text(Relation.CONTAINS, "nowhere")), False),  # there is no original
         (Not(Match(_COMMAND, Text(Relation.CONTAINS, "git"))), True),

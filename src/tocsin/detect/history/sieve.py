@@ -21,6 +21,7 @@ from tocsin.conditions.following import FOLLOWING
 from tocsin.detect.evaluate.key import Key, Keys, Look, Needed, NeedsAll
 from tocsin.model.condition import SOURCE, Scope, keyword_paths
 from tocsin.model.rule import Rule
+from tocsin.model.schema import CLASSES
 from tocsin.ports import Piece
 
 __all__ = ["Sieve", "Sifted", "sift"]
@@ -107,8 +108,7 @@ def _alternatives(key: Key, class_uid: int) -> _Alternatives:
     """What must be set for a row to have the key; never nothing."""
     field = key.field
     if key.in_record:
-        # Every record has a type.
-        return [_any_text(grams.record_path("type"))]
+        return _text(key, grams.IN_RECORDS)
     if field is None:
         attributes = (_attribute(key, path, class_uid) for path in keyword_paths(class_uid))
         return [_any_text(SOURCE), *itertools.chain.from_iterable(attributes)]
@@ -122,8 +122,9 @@ def _alternatives(key: Key, class_uid: int) -> _Alternatives:
 
 
 def _attribute(key: Key, path: str, class_uid: int) -> _Alternatives:
-    known = path in grams.text_paths(class_uid) and path not in FOLLOWING
-    return _text(key, path) if known else [_UNKNOWN]
+    other = path in CLASSES[class_uid].paths and path not in grams.text_paths(class_uid)
+    # What no event of the class has is in no row: nothing is set for it.
+    return [_UNKNOWN] if other or path in FOLLOWING else _text(key, path)
 
 
 def _any_text(path: str) -> _Places:
