@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+import zstandard
+
 from name_server import encode_name, encode_query, encode_response, resource
 from tocsin.agent.names.message import MAX_ANSWERS, read_message
 from tocsin.agent.names.packet import read_packet
-from tocsin.model.errors import InvalidRecord
-from tocsin.model.event import nest
+from tocsin.columnar.check import check
+from tocsin.columnar.frame import frames
+from tocsin.columnar.nested import nested
+from tocsin.model import wire
+from tocsin.model.errors import InvalidBatch, InvalidRecord
+from tocsin.model.event import Event, nest
 from tocsin.model.schema import CLASSES
 from tocsin.normalize.auditd.map import map_event
 from tocsin.normalize.auditd.parse import kernel_stamp, parse_kernel, parse_line
 from tocsin.normalize.auditd.reassemble import AuditEvent, Reassembler
 from tocsin.normalize.auditd.record import AuditRecord, Keys
+from tocsin.ports import LogEntry
 
 __all__ = ["TARGETS", "Target"]
 
@@ -139,9 +149,44 @@ def _golden_groups() -> Iterator[bytes]:
         yield from (b"\n".join(lines[at : at + 3]) for at in range(0, min(len(lines), 900), 3))
 
 
+_HEADER = wire.BatchHeader(wire.VERSION, "acme", "a1", "boot", 1, 0, b"", 1, 1, 0, {}, 0, b"")
+
+
+def _batch(raw: bytes) -> None:
+    """As an envelope, and as the body of one whose digests are right: rows of the lake come of it, or a refusal."""
+    for envelope in (raw, _enclosed(raw)):
+        with contextlib.suppress(InvalidBatch):
+            opened, header = wire.decode_envelope(envelope)
+            sections = wire.decode_body(opened, header)
+            header = msgspec.structs.replace(header, rows=sum(section.rows for section in sections))
+            check(header, sections)
+            entry = LogEntry(0, 0, header.org, header.origin, header.epoch, header.sequence, 1, envelope)
+            for frame in frames([(entry, header, sections)]).values():
+                assert len(nested(frame)) == len(frame)
+
+
+def _enclosed(body: bytes) -> bytes:
+    header = msgspec.structs.replace(_HEADER, body_bytes=len(body), body_sha256=hashlib.sha256(body).digest())
+    sealed = wire.Envelope(msgspec.msgpack.encode(header), zstandard.compress(body), bytes(64))
+    return msgspec.msgpack.encode(sealed)
+
+
+def _batches() -> Iterator[bytes]:
+    events = [
+        Event(1007, {"time": 1, "process.cmd_line": "id -u", "process.pid": 7}, shared={"actor.process.pid": 1}),
+        Event(1007, {"time": 300, "process.cmd_line": "ls"}, (wire.PlainRecord("SYSCALL", ("a0",), ("1",)),)),
+        Event(4001, {"time": 2**40, "dst_endpoint.port": 443}),
+    ]
+    for chosen in (events, events[:1], events[1:2], events[2:]):
+        sections = msgspec.msgpack.encode(wire.encode_sections(chosen))
+        yield sections
+        yield _enclosed(sections)
+
+
 TARGETS: dict[str, Target] = {
     "record": (_record, _golden_lines),
     "reassembler": (_reassembler, lambda: iter([bytes(range(60))])),
     "events": (_events, _golden_groups),
+    "batch": (_batch, _batches),
     "names": (_names, _name_messages),
 }

@@ -65,7 +65,7 @@ def _kept(server: Server) -> Counter[int]:
 def _lost(server: Server) -> Counter[str]:
     lost: Counter[str] = Counter()
     for header in list(server.headers):
-        lost.update({reason: n for reason, n in header.not_kept.items() })
+        lost.update(header.not_kept)
     return lost
 
 
@@ -99,7 +99,8 @@ def test_every_action_is_kept_or_counted_as_lost(tmp_path: Path) -> None:
     kept, lost, serials = _kept(server), _lost(server), _serials(server)
     missing = [number for number in range(writer.done) if not kept[number]]
     span = max(serials) - min(serials) + 1
-    told = f"{ROUNDS} rounds, {writer.done} actions: {len(missing)} not kept; {dict(lost)} lost, {len(serials)} kept of {span} events"
+    counts = f"{dict(lost)} lost, {len(serials)} kept of {span} events"
+    told = f"{ROUNDS} rounds, {writer.done} actions: {len(missing)} not kept; {counts}"
     (tmp_path / "told").write_text(told)
     assert max(kept.values()) == 1
     assert len(missing) <= lost["serial_gaps"] + lost["kernel_lost"], told
