@@ -129,9 +129,9 @@ class AuditSession:
 
         One whose path does not exist yet, or that this kernel does not take, is left out: the agent does its work.
         """
-        if self._found is None:
-            return 0
         wanted = {_as_listed(rule): rule for rule in rules}
+        if self._found is None or not (wanted or self._found.exclusions):
+            return 0
         loaded = set(self.control.rules())
         kept = [packed for packed in self._found.exclusions if packed in wanted and packed in loaded]
         gone = [packed for packed in self._found.exclusions if packed not in wanted]
