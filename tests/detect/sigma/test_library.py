@@ -68,6 +68,7 @@ def test_what_does_not_exist_is_said(tmp_path: Path) -> None:
         ("file.path", "", 6, Severity.ERROR, "field file.path can never exist"),
         ("Image", "tocsin: {title: '{{file.path}}'}\n", 8, Severity.ERROR, "no attribute file.path"),
         ("Image", "tocsin: {group_by: [nosuch]}\n", 8, Severity.ERROR, "no attribute nosuch"),
+        ("Image", "tocsin: {title: '{{Image}}'}\n", 8, Severity.ERROR, "did you mean process.file.path?"),
     ],
 )
 def test_check_names_line_and_cause(

@@ -98,7 +98,7 @@ def _problems(document: Document, rule: Rule) -> Iterator[Problem]:
     own = document.keys.get("tocsin", document.line)
     for path in sorted({*rule.group_by, *title_fields(rule)}):
         if not _exists(field_at(path), rule):
-            text = f"tocsin: no attribute {path} in events of {rule.logsource}"
+            text = f"tocsin: no attribute {path} in events of {rule.logsource}{_meant(path, mapping)}"
             yield Problem(document.path, own, Severity.ERROR, text)
 
 
@@ -145,6 +145,14 @@ def _wanted(condition: And) -> Iterator[Condition]:
 
 def _fields(leaf: Match) -> list[Field]:
     return [leaf.field, leaf.test.other] if isinstance(leaf.test, SameAs) else [leaf.field]
+
+
+def _meant(name: str, mapping: Mapping) -> str:
+    """Where titles and groups find what rules call so: they name paths of the event."""
+    whole = [
+        f"{field.scope.value}.{field.path}" if field.scope.value else field.path for field in mapping.resolve(name)
+    ]
+    return f"; did you mean {whole[0]}?" if whole and whole[0] != name else ""
 
 
 def _suggestion(field: Field, mapping: Mapping) -> str:
