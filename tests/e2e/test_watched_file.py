@@ -52,8 +52,15 @@ def test_a_write_to_a_watched_file_is_an_alert_within_a_second(
     WATCHED.write_text("#!/bin/sh\n")
     WATCHED.chmod(0o755)
     try:
-        with kernel_audit_alone(), installed(tmp_path, settings=f'rules = ["{tmp_path / "rules.yml"}"]\n') as host:
+        with (
+            kernel_audit_alone() as audit,
+            installed(tmp_path, settings=f'rules = ["{tmp_path / "rules.yml"}"]\n') as host,
+        ):
             wait_for(host.agent_is_healthy, 30, "a healthy agent")
+            # Beside another owner of the audit, a program that has ended is known by its id alone.
+            report = read_report(host.data_dir / "agent")
+            assert report is not None
+            assert audit.status().pid == report.pid
             wait_for(partial(_has_looked, host), 60, "the first look at all files")
             for number in range(RUNS):
                 command = f"echo '# {number}' > {WATCHED}"
