@@ -11,7 +11,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tocsin.detect.history.backtest import Search, search
 from tocsin.detect.history.scan import Period
 from tocsin.detect.history.sieve import sift
 from tocsin.detect.sigma.library import load, ruleset_folder
+from tocsin.model.condition import Keyword, leaves
 from tocsin.model.rule import Rule
 from tocsin.state.engine import open_state
 from tocsin.wiring.history import History, search_with_duckdb
@@ -70,6 +71,14 @@ def _one(rules: Sequence[Rule], category: str) -> Rule:
     return next(rule for rule in rules if rule.logsource.category == category)
 
 
+def _of_records(rules: Sequence[Rule]) -> Iterator[tuple[str, Rule]]:
+    """One of a field, and one of keywords."""
+    of_records = [rule for rule in rules if rule.logsource.service == "auditd"]
+    keywords = [rule for rule in of_records if any(isinstance(leaf, Keyword) for leaf in leaves(rule.condition))]
+    yield "of a field", next(rule for rule in of_records if rule not in keywords)
+    yield "of keywords", keywords[0]
+
+
 def main() -> int:
     """Print the table; 1 if the two ways differ or a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,6 +89,7 @@ def main() -> int:
     state = open_state(f"sqlite:///{options.folder / 'state.db'}")
     log = SqliteLog(options.folder / "log.db", 1)
     history = History(DuckdbQuery(log, state, state), "default")
+    before = os.getloadavg()[0]
     rules = _rules()
     many = measure(history, rules, search)
     rows = [many.row(f"{len(rules)} rules, by columns", MANY_GOAL_S)]
@@ -89,13 +99,14 @@ def main() -> int:
         one = measure(history, [rule], search_with_duckdb)
         rows.append(one.row(f"one rule of {category}, by SQL", ONE_GOAL_S))
         held = held and one.wall_s < ONE_GOAL_S and one.hits[rule.id] == many.hits[rule.id]
-    of_records = next(rule for rule in rules if rule.logsource.service == "auditd")
-    alone = measure(history, [of_records], search)
-    rows.append(alone.row("one rule on audit records, by columns", ONE_GOAL_S))
-    held = held and alone.wall_s < ONE_GOAL_S and alone.hits[of_records.id] == many.hits[of_records.id]
+    for what, rule in _of_records(rules):
+        alone = measure(history, [rule], search)
+        rows.append(alone.row(f"one rule on audit records, {what}, by columns", ONE_GOAL_S))
+        held = held and alone.wall_s < ONE_GOAL_S and alone.hits[rule.id] == many.hits[rule.id]
     alike = same(rules, many, history)
     head = ("What", "Seconds", "CPU seconds", "Hits", "Goal, seconds")
     print(table(f"Backtest over {options.events:,} events of {DAYS} days", head, rows))
+    print(f"Load average before and after: {before:.1f}, {os.getloadavg()[0]:.1f}")
     print(f"Rules with hits have the same by SQL as by columns: {'yes' if alike else 'NO'}")
     return 0 if held and alike else 1
 
