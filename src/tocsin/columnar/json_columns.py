@@ -6,6 +6,7 @@ is new is read whole, and the decoder is made anew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -24,6 +25,7 @@ from tocsin.model.event import Json, RefusedLine
 __all__ = ["JsonColumns", "texts_at"]
 
 _MOST_KEYS: Final = 400  # of more, objects have keys that are no names, and a decoder of their own would not pay
+_UNFIT: Final = re.compile(r'[\\"\x00-\x1f]')  # what msgspec lets no field's name have
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -98,8 +100,10 @@ class JsonColumns:
                 good.append(at)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 refused.append(RefusedLine(number, f"no JSON object: {error}", line))
-        if len(self._known | keys) <= _MOST_KEYS:
-            self._fit(keys)
+        # Objects with keys that no decoder can be made for are read through dicts.
+        fitting = {key: None for key in keys if not _UNFIT.search(key)}
+        if len(self._known | fitting) <= _MOST_KEYS:
+            self._fit(fitting)
         return good, refused
 
     def _columns(self, events: Sequence[Event]) -> Iterator[tuple[str, pa.Array]]:
