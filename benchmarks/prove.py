@@ -27,9 +27,13 @@ BENCHMARKS = {
     "ingest": ["benchmarks/ingest.py", "--seconds", "30", "--rate", "30000", "--rules", *LINUX_RULES],
     "windows-cost": ["benchmarks/windows.py"],
     "backtest": ["benchmarks/backtest.py"],
+    "provenance": ["benchmarks/provenance.py"],
     "intel": ["benchmarks/intel.py", "--rules", *LINUX_RULES],
 }
 PROOFS = {
+    "kill-agent": (["-m", "pytest", "-q", "tests/agent/test_kill.py"], {"TOCSIN_KILL_ROUNDS": "50"}),
+    "tamper": (["-m", "pytest", "-q", "tests/wiring/test_verify.py"], {"TOCSIN_TAMPER_FLIPS": "1000"}),
+    "outage": (["-m", "pytest", "-q", "tests/e2e/test_outage.py"], {"TOCSIN_OUTAGE_RATE": "300"}),
     "fuzz": (["tests/fuzzing.py", "--runs", "10000000"], {}),
     "kill": (["-m", "pytest", "-q", "tests/e2e/test_kill.py"], {"TOCSIN_KILL_ROUNDS": "100"}),
     "kill-windows": (["-m", "pytest", "-q", "tests/e2e/test_kill_windows.py"], {"TOCSIN_KILL_ROUNDS": "20"}),
