@@ -65,8 +65,8 @@ FILLED: dict[tuple[int, str], set[str]] = {
     (3002, "USER_START"): REPORTER | {"user.name", "service.name"},
     (3002, "USER_END"): REPORTER | {"user.name", "service.name"},
     (3002, "USER_LOGOUT"): REPORTER | {"user.uid", "session.uid", "service.name"},
-    (3006, "ADD_GROUP"): REPORTER | {"status_detail"},
-    (3006, "DEL_GROUP"): REPORTER | {"status_detail"},
+    (3006, "ADD_GROUP"): REPORTER,  # groupadd's last record says no operation
+    (3006, "DEL_GROUP"): REPORTER,
     (3006, "USER_MGMT"): REPORTER | {"group.name", "user.name", "status_detail"},
     (4001, "connect"): ACTOR | {"connection_info.direction_id", "status_id"},
     (4001, "accept4"): ACTOR | {"src_endpoint.ip", "src_endpoint.port", "connection_info.direction_id"},
