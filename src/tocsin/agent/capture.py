@@ -33,6 +33,7 @@ REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving 
 FILE_ACTIVITY: Final = 1001
 UNREADABLE: Final = 0  # class of an event that holds a record as it came
 OWN: Final = "own"
+_OF_TWO_SENSORS: Final = frozenset({1007, 4001})
 
 
 class Capture:
@@ -124,6 +125,9 @@ class Capture:
                 self._leave_out(OWN)
                 continue
             event = map_event(audit_event)
+            if event.class_uid in _OF_TWO_SENSORS and self.sensors.tell(event):
+                self._health.count("told_twice")
+                continue
             sensor = self.sensors.completing(event) if event.class_uid == FILE_ACTIVITY else None
             if sensor is None:
                 self._admit(event, events)

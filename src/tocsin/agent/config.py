@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "EbpfSettings",
     "FileSettings",
+    "InventorySettings",
     "NameSettings",
     "RedactSettings",
     "SpoolSettings",
@@ -51,7 +52,7 @@ class EbpfSettings:
 
     enabled: bool = False
     exits: bool = False  # also processes that end, which audit's base rules leave out
-    ring_bytes: int = 2 << 20  # records that the kernel keeps for a slow agent; a power of two
+    ring_bytes: int = 1 << 20  # records that the kernel keeps for a slow agent; a power of two
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,16 @@ class NameSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InventorySettings:
+    """What the host has: packages, accounts, listening ports, units, jobs, and the machine itself."""
+
+    enabled: bool = True
+    every_hours: int = 24  # whole lists; changes are told when they are seen, within 15 s
+    # Where packages of Python, Node and Ruby are looked for.
+    language_roots: tuple[str, ...] = ("/usr/lib", "/usr/local", "/usr/share", "/opt", "/srv", "/var/www", "/var/lib")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of the agent."""
 
@@ -129,6 +140,7 @@ class Config:
     redact: RedactSettings = field(default_factory=RedactSettings)
     files: FileSettings = field(default_factory=FileSettings)
     names: NameSettings = field(default_factory=NameSettings)
+    inventory: InventorySettings = field(default_factory=InventorySettings)
     policy: Policy = field(default_factory=Policy)  # sections of its own: exclude, events, limit, tags
 
 

@@ -42,6 +42,9 @@ class InsteadOfRules(Protocol):
     def replaces(self, rule: Rule) -> bool:
         """Does the sensor give everything that this rule asks for?"""
 
+    def tells(self, event: Event) -> bool:
+        """Does the sensor give what this event of audit tells, asked for by another rule or another daemon?"""
+
 
 @runtime_checkable
 class Completing(Protocol):
@@ -111,6 +114,10 @@ class Sensors:
     def replace(self, rule: Rule) -> bool:
         """Whether one of them gives what this audit rule asks for."""
         return any(sensor.replaces(rule) for sensor in self._instead)
+
+    def tell(self, event: Event) -> bool:
+        """Whether one of them gives what this event of audit tells."""
+        return any(sensor.tells(event) for sensor in self._instead)
 
     def tick(self, now_ms: int, health: Health) -> dict[str, int]:
         """Let each do what it does once a second; returns what was not kept since, by reason."""

@@ -6,7 +6,9 @@ import pytest
 
 from tocsin.agent.audit.rule_set import BASE_RULES, expand
 from tocsin.agent.audit.rules import Rule, compile_line, compile_rules
-from tocsin.agent.bpf.replaced import replaces
+from tocsin.agent.bpf.replaced import replaces, tells
+from tocsin.model.event import Event
+from tocsin.normalize.auditd.record import AuditRecord, shared_keys
 
 REPLACED = (
     "-a always,exit -F arch=b64 -S execve,execveat -F success=1 -k exec",
@@ -29,6 +31,33 @@ KEPT = (
     "-a always,exclude -F msgtype=PROCTITLE",
     "-w /etc/passwd -p wa",
 )
+
+
+def audited(code: str, arch: str = "c000003e", **values: int | str) -> Event:
+    """An event of audit, as `map_event` makes it."""
+    record = AuditRecord("SYSCALL", 0, 1, "", shared_keys(("arch",)), [arch])
+    named = {path.replace("__", "."): value for path, value in values.items()}
+    return Event(1007, {"metadata.event_code": code, **named}, (record,))
+
+
+def test_what_audit_tells_a_second_time_is_known() -> None:
+    """Any program started; native refusals and connections over IP; nothing else."""
+    twice = (
+        audited("execve", status_id=1),
+        audited("execve", arch="40000003", status_id=1),
+        audited("execveat", status_id=2, status_code="EACCES"),
+        audited("connect", dst_endpoint__ip="::1", status_id=2),
+        audited("accept4", src_endpoint__ip="::1", status_id=1),
+    )
+    once = (
+        audited("execve", status_id=2, status_code="ENOENT"),
+        audited("execve", arch="40000003", status_id=2, status_code="EPERM"),
+        audited("connect", arch="40000003", dst_endpoint__ip="::1", status_id=1),
+        audited("connect", dst_endpoint__svc_name="/run/x", status_id=1),
+        audited("setuid", status_id=1),
+    )
+    assert [tells(event, "x86_64") for event in twice] == [True] * 5
+    assert [tells(event, "x86_64") for event in once] == [False] * 5
 
 
 def compiled(line: str) -> Rule:

@@ -1,4 +1,7 @@
-"""Which audit rules the eBPF sensor makes superfluous: those whose every event it gives as well."""
+"""Which audit rules the eBPF sensor makes superfluous: those whose every event it gives as well; and which events.
+
+Other rules may ask for the same, and another daemon's rules do: one deed is one event.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ from tocsin.normalize.auditd.tables import syscall_names
 
 if TYPE_CHECKING:
     from tocsin.agent.audit.rules import Rule
+    from tocsin.model.event import Event
 
-__all__ = ["replaces"]
+__all__ = ["replaces", "tells"]
 
 MACHINE: Final = platform.machine()
 _LAUNCHES: Final = frozenset({"execve", "execveat"})
 _CONNECTIONS: Final = frozenset({"connect", "bind", "accept", "accept4"})
+_SUCCESS: Final = 1
+_REFUSALS: Final = frozenset({"EACCES", "EPERM"})
 _EQUAL: Final = OPERATORS["="]
 _SUCCEEDED: Final = (FIELDS["success"], _EQUAL, 1)
 _DENIED: Final = frozenset((FIELDS["exit"], _EQUAL, -code & 0xFFFFFFFF) for code in (errno.EACCES, errno.EPERM))
@@ -42,6 +48,27 @@ def replaces(rule: Rule, machine: str = MACHINE) -> bool:
         )
     if calls and calls <= _CONNECTIONS:
         return arch == _native(machine) and len(conditions) == 1 and conditions <= _OVER_IP
+    return False
+
+
+def tells(event: Event, machine: str = MACHINE) -> bool:
+    """Does the sensor, on such a machine, give what this event of audit tells?"""
+    values = event.values
+    code = values.get("metadata.event_code")
+    if code in _LAUNCHES:
+        return values.get("status_id") == _SUCCESS or (
+            values.get("status_code") in _REFUSALS and _is_native(event, machine)
+        )
+    over_ip = "dst_endpoint.ip" in values or "src_endpoint.ip" in values
+    return code in _CONNECTIONS and over_ip and _is_native(event, machine)
+
+
+def _is_native(event: Event, machine: str) -> bool:
+    """Whether it came by a system call of the machine's own word size."""
+    for record in event.records:
+        if record.type == "SYSCALL":
+            arch = dict(zip(record.keys, record.values, strict=True)).get("arch", "")
+            return arch == f"{_native(machine) or 0:x}"
     return False
 
 

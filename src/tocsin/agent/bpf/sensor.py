@@ -13,7 +13,7 @@ from tocsin.agent.bpf.counters import count, misses
 from tocsin.agent.bpf.layout import Kind
 from tocsin.agent.bpf.loading import LOST, RING, load
 from tocsin.agent.bpf.records import Mapper
-from tocsin.agent.bpf.replaced import replaces
+from tocsin.agent.bpf.replaced import replaces, tells
 from tocsin.agent.bpf.ring import RingBuffer
 from tocsin.agent.host.processes import identity_prefix
 from tocsin.model.errors import NotAvailable
@@ -31,7 +31,7 @@ __all__ = ["BpfSensor", "Unavailable", "open_sensor"]
 
 NAME: Final = "ebpf"
 # So many at a time, so that a flood is not all in memory at once.
-MOST_PER_READ: Final = 2048
+MOST_PER_READ: Final = 1024
 _REASONS: Final = {
     Kind.EXEC: "ebpf_process_lost",
     Kind.REFUSED: "ebpf_process_lost",
@@ -85,6 +85,10 @@ class BpfSensor:
     def replaces(self, rule: Rule) -> bool:
         """Does the sensor give everything that this audit rule asks for?"""
         return replaces(rule)
+
+    def tells(self, event: Event) -> bool:
+        """Does the sensor give what this event of audit tells?"""
+        return tells(event)
 
     def tick(self, now_ms: int, health: Health) -> None:
         """Say how the sensor is."""

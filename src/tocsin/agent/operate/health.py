@@ -26,6 +26,7 @@ COUNTERS: Final = {
     "kernel_lost": "records that the kernel lost because its backlog was full",
     "receive_overruns": "times the socket's buffer overran",
     "serial_gaps": "events that the kernel began and that never arrived",
+    "told_twice": "audit events that the eBPF sensor tells as well; not a loss",
     "ebpf_process_lost": "programs and exits that found no room in the eBPF ring buffer",
     "ebpf_network_lost": "connections that found no room in the eBPF ring buffer",
     "ebpf_missed": "times that the kernel could not run an eBPF program",
