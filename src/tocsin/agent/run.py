@@ -269,6 +269,10 @@ def open_sensors(config: Config, boot_id: str) -> Sensors:
         from tocsin.agent.names.sensor import NameSensor  # noqa: PLC0415 - see above
 
         sensors.append(NameSensor(config.names, identity_prefix(boot_id)))
+    if config.inventory.enabled:
+        from tocsin.agent.inventory.sensor import InventorySensor  # noqa: PLC0415 - see above
+
+        sensors.append(InventorySensor(config.inventory, config.state_dir))
     return Sensors(sensors)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from tocsin.model.schema.application import APPLICATION
 from tocsin.model.schema.attribute import Attribute, Kind
+from tocsin.model.schema.discovery import DISCOVERY
 from tocsin.model.schema.event_class import EventClass
 from tocsin.model.schema.identity import IDENTITY
 from tocsin.model.schema.network import NETWORK
@@ -24,7 +25,7 @@ __all__ = ["BASE", "CLASSES", "OCSF_VERSION", "RECORDS", "Attribute", "EventClas
 OCSF_VERSION = "1.8.0"
 RECORDS = "unmapped.audit.records"
 
-_ALL = (*SYSTEM, *IDENTITY, *NETWORK, *APPLICATION, *WINDOWS)
+_ALL = (*SYSTEM, *IDENTITY, *NETWORK, *DISCOVERY, *APPLICATION, *WINDOWS)
 
 CLASSES: dict[int, EventClass] = {c.uid: c for c in _ALL}
 _BY_NAME = {c.name: c for c in _ALL}
