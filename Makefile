@@ -1,5 +1,5 @@
 # `make up` and `make test` do everything on a machine that has only Python 3.11, make and a compiler.
-.PHONY: up test check prove bench format demo clean ebpf
+.PHONY: up test check packages prove bench format demo clean ebpf
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -61,6 +61,9 @@ test: $(VENV)/dialects/ready  ## everything, on the real kernel and in a real br
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n 2 -m "$(QUICK)"
 	$(BIN)/pytest -m "not ($(QUICK))"
+
+packages:  ## the agent as deb and rpm, with the Python that it needs: build/packages
+	packaging/build.sh
 
 prove: $(VENV)/dialects/ready  ## the long proofs and all benchmarks; results go to docs/results
 	@sh tests/need.sh

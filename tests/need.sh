@@ -10,6 +10,10 @@ command -v auditctl >/dev/null 2>&1 || [ -x /sbin/auditctl ] || missing="$missin
 command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
 command -v clang >/dev/null 2>&1 || missing="$missing clang"
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
+command -v rpmbuild >/dev/null 2>&1 || missing="$missing rpm"
+command -v tclsh >/dev/null 2>&1 || missing="$missing tcl"
+command -v dpkg-source >/dev/null 2>&1 || missing="$missing dpkg-dev"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
