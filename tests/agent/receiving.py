@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +13,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tocsin.agent.operate.supervised import SUPERVISOR
 from tocsin.model.errors import InvalidBatch
 from tocsin.model.event import Event
 from tocsin.model.wire import BatchHeader, decode_body, decode_envelope, decode_events, verify
 
 Answer = tuple[int, bytes]
+
+
+@contextmanager
+def at_work(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """An agent that never outlives its test: it would hold the kernel's audit, and no other could start."""
+    environment = os.environ | {SUPERVISOR: str(os.getpid())}
+    agent = subprocess.Popen(command, env=environment)
+    try:
+        yield agent
+    finally:
+        agent.kill()
+        agent.wait()
 
 
 class Server:

@@ -17,6 +17,7 @@ import pytest
 from agent.receiving import Server
 from tocsin.agent.main import main
 from tocsin.agent.operate.health import read_report
+from tocsin.agent.operate.supervised import SUPERVISOR
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 ROUNDS = int(os.environ.get("TOCSIN_KILL_ROUNDS", "5"))
@@ -45,7 +46,8 @@ class Writer:
 
 def _start(state: Path) -> subprocess.Popen[bytes]:
     options = ["--state-dir", str(state), "--config", str(state / "agent.toml")]
-    agent = subprocess.Popen([sys.executable, "-m", "tocsin.agent.main", "run", *options])
+    environment = os.environ | {SUPERVISOR: str(os.getpid())}
+    agent = subprocess.Popen([sys.executable, "-m", "tocsin.agent.main", "run", *options], env=environment)
     _eventually(lambda: (report := read_report(state)) is not None and report.pid == agent.pid)
     return agent
 
@@ -95,7 +97,10 @@ def test_every_action_is_kept_or_counted_as_lost(tmp_path: Path) -> None:
         finally:
             writer.finish()
             agent.send_signal(signal.SIGTERM)
-            assert agent.wait(15) == 0
+            try:
+                assert agent.wait(15) == 0
+            finally:
+                agent.kill()
     kept, lost, serials = _kept(server), _lost(server), _serials(server)
     missing = [number for number in range(writer.done) if not kept[number]]
     span = max(serials) - min(serials) + 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.receiving import Server
+from agent.receiving import Server, at_work
 from tocsin.agent.audit.control import AuditControl
 from tocsin.agent.main import main
 from tocsin.agent.operate.health import Report, read_report
@@ -51,11 +51,9 @@ def running(server: Server, state: Path, settings: str = "") -> Iterator[subproc
     options = ["--state-dir", str(state), "--config", str(config)]
     if not (state / "agent.json").exists():
         assert main(["enroll", "--server", server.url, "--token", "good", *options]) == 0
-    agent = subprocess.Popen([sys.executable, "-m", "tocsin.agent.main", "run", *options])
-    try:
+    with at_work([sys.executable, "-m", "tocsin.agent.main", "run", *options]) as agent:
         _eventually(lambda: (report := read_report(state)) is not None and report.pid == agent.pid)
         yield agent
-    finally:
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(15) == 0
 
@@ -192,13 +190,13 @@ def test_events_wait_in_the_spool_while_the_server_is_away(kernel_audit: AuditCo
     with server.listening(port), running(server, state):
         pass
     options = ["--state-dir", str(state), "--config", str(state / "agent.toml")]
-    agent = subprocess.Popen([sys.executable, "-m", "tocsin.agent.main", "run", *options])
-    _eventually(lambda: _report(state).pid == agent.pid)
-    subprocess.run(["/bin/true", MARK], check=True)
-    _eventually(lambda: _report(state).gauges["spool_batches"] > 0)
-    assert not _report(state).modules["ship"].healthy
-    agent.kill()
-    agent.wait()
+    with at_work([sys.executable, "-m", "tocsin.agent.main", "run", *options]) as agent:
+        _eventually(lambda: _report(state).pid == agent.pid)
+        subprocess.run(["/bin/true", MARK], check=True)
+        _eventually(lambda: _report(state).gauges["spool_batches"] > 0)
+        assert not _report(state).modules["ship"].healthy
+        agent.kill()
+        agent.wait()
     assert kernel_audit.rules()
     with server.listening(port), running(server, state):
         _eventually(lambda: bool(_find(server, process__cmd_line=f"/bin/true {MARK}")))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.receiving import Server
+from agent.receiving import Server, at_work
 from tocsin.agent.audit.control import AuditControl
 from tocsin.agent.audit.rule_set import BASE_RULES, read_rules
 from tocsin.agent.bpf.replaced import replaces
@@ -38,11 +38,9 @@ def running(server: Server, state: Path, *before: str) -> Iterator[None]:
     config.write_text(SETTINGS)
     options = ["--state-dir", str(state), "--config", str(config)]
     assert main(["enroll", "--server", server.url, "--token", "good", *options]) == 0
-    agent = subprocess.Popen([*before, sys.executable, "-m", "tocsin.agent.main", "run", *options])
-    try:
+    with at_work([*before, sys.executable, "-m", "tocsin.agent.main", "run", *options]) as agent:
         eventually(lambda: read_report(state) is not None)
         yield
-    finally:
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(15) == 0
 
