@@ -81,10 +81,15 @@ def _read(ca: Path) -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from tocsin.agent.operate.memory import forget_files, one_arena  # noqa: PLC0415 - see above
+
+    one_arena()
     from tocsin.agent.enroll import host_facts, own_identity  # noqa: PLC0415 - see above
     from tocsin.agent.identity import load_identity  # noqa: PLC0415 - see above
     from tocsin.agent.operate.alone import alone  # noqa: PLC0415 - see above
     from tocsin.agent.operate.supervised import end_with_supervisor  # noqa: PLC0415 - see above
+
+    forget_files()  # what the start of cryptography and TLS has touched; the most that is ever held counts
     from tocsin.agent.run import Agent  # noqa: PLC0415 - see above
 
     end_with_supervisor()
