@@ -68,4 +68,3 @@ def _unchanged_files() -> Iterator[tuple[int, int]]:
             is_file = fields[1] in {"r-xp", "r--p"} and fields[4] != "0"
         elif is_file and fields[0] == "Anonymous:" and fields[1] == "0":
             yield start, end
-
