@@ -74,7 +74,7 @@ def named_library(names: Iterable[str], settings: Settings) -> Library:
         library = active or load(paths)
         _usable(library)
         return library
-    unknown = ids - {each.id for each in (*active.rules, *active.correlations)}
+    unknown = ids - {rule.id for rule in active.rules} - {each.id for each in active.correlations}
     if unknown:
         raise NotFound(f"{min(unknown)}: neither a file or folder nor the id of an active rule or correlation")
     given = load(paths)
