@@ -53,8 +53,9 @@ so where he comes from is what sshd says last.
 _CLOUDTRAIL = """# AWS CloudTrail
 
 `--source cloudtrail` reads records alone, in arrays, in log files as S3 holds them (`{"Records": [...]}`, packed or not),
-from `aws cloudtrail lookup-events`, in EventBridge's `detail` and in CloudWatch's subscriptions. Digest files hold no records
-and give no events. Insights are API activity of the call that they are about.
+from `aws cloudtrail lookup-events`, in EventBridge's `detail`, in CloudWatch's subscriptions, and as the `data` of
+CloudEvents and of StreamAlert's test cases. Digest files hold no records and give no events. Insights are API activity of
+the call that they are about.
 
 The whole record is `unmapped.source`, so that every path of it can be used in rules and search. A record is API Activity
 6003, its activity by the first word of the call's name (Create, Get, Update, Delete, ...), unless the call is about

@@ -173,10 +173,12 @@ def test_a_group_call_without_a_group_is_api_activity() -> None:
         {"detail-type": "AWS API Call via CloudTrail", "source": "aws.iam", "detail": RECORD},
         {"messageType": "DATA_MESSAGE", "logEvents": [{"id": "1", "message": json.dumps(RECORD)}]},
         {"Events": [{"EventName": "CreateUser", "CloudTrailEvent": json.dumps(RECORD)}]},
+        {"specversion": "1.0", "type": "com.amazonaws.trail", "data": RECORD},
+        [{"data": {"Records": [RECORD]}, "log": "cloudtrail:events", "trigger_rules": ["a_rule"]}],
     ],
-    ids=["log file", "EventBridge", "CloudWatch", "lookup-events"],
+    ids=["log file", "EventBridge", "CloudWatch", "lookup-events", "CloudEvents", "StreamAlert"],
 )
-def test_records_are_found_however_aws_passes_them_on(wrapped: dict[str, object]) -> None:
+def test_records_are_found_however_aws_passes_them_on(wrapped: object) -> None:
     """The same event each time."""
     assert list(cloudtrail.read_events([json.dumps(wrapped).encode()])) == [_event()]
 

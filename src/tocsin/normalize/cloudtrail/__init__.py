@@ -22,13 +22,22 @@ _WRAPPERS = ("Records", "Events", "events")
 def read_events(lines: Iterable[bytes]) -> Iterator[Event | RefusedLine]:
     """CloudTrail records: alone, in arrays, or as the services of AWS that pass them on wrap them.
 
-    Those are a log file's {"Records": [...]}, `lookup-events`, EventBridge's "detail", and subscriptions of CloudWatch.
+    Those are a log file's {"Records": [...]}, `lookup-events`, EventBridge's "detail", subscriptions of CloudWatch, and
+    the "data" of CloudEvents and of StreamAlert's test cases.
     Digest files have no records in them and give no events.
     """
     return read_json_lines(lines, normalize, _unwrap)
 
 
 def _unwrap(nested: Object) -> Json:
+    """What a wrapper holds; in "data" there may be another."""
+    data = nested.get("data")
+    if isinstance(data, dict) and "eventName" not in nested:
+        return data if (held := _held(data)) is None else held
+    return _held(nested)
+
+
+def _held(nested: Object) -> Json:
     if "eventName" in nested or "insightDetails" in nested:  # a record itself
         return None
     if isinstance(event := nested.get("CloudTrailEvent"), str):
