@@ -21,6 +21,7 @@ __all__ = [
     "EbpfSettings",
     "FileSettings",
     "InventorySettings",
+    "LogSettings",
     "NameSettings",
     "RedactSettings",
     "SpoolSettings",
@@ -145,6 +146,29 @@ class Config:
 
 
 def read_config(path: Path, state_dir: Path | None = None) -> Config:
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Text logs and the journal."""
+
+    enabled: bool = True
+    # Whose lines a journal has as well: they are followed where none is read.
+    syslog_files: tuple[str, ...] = ("/var/log/auth.log", "/var/log/secure", "/var/log/cron", "/var/log/cron.log")
+    files: tuple[str, ...] = (
+        "/var/log/nginx/*access.log",
+        "/var/log/nginx/*error.log",
+        "/var/log/apache2/*access.log",
+        "/var/log/apache2/*error.log",
+        "/var/log/httpd/*access_log",
+        "/var/log/httpd/*error_log",
+    )
+    journal: bool = True  # where there is one
+    journal_matches: tuple[str, ...] = ("SYSLOG_FACILITY=4", "SYSLOG_FACILITY=9", "SYSLOG_FACILITY=10")
+    max_lines_per_s: int = 1000  # what is beyond it waits in its file
+    max_behind_bytes: int = 64 << 20  # of one file; beyond it lines are passed over, and counted
+    max_line_bytes: int = 16 << 10
+    max_files: int = 100
+
+
     """Read the settings; a file that does not exist means the defaults, `state_dir` overrides the file's.
 
     Raises:
@@ -158,6 +182,7 @@ def read_config(path: Path, state_dir: Path | None = None) -> Config:
         values = {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidSetting(f"{path}: {error}") from error
+    logs: LogSettings = field(default_factory=LogSettings)
     if state_dir is not None:
         values["state_dir"] = str(state_dir)
     said: dict[str, Any] = {name: values.pop(name) for name in POLICY_SECTIONS if name in values}

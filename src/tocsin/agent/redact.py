@@ -72,6 +72,10 @@ _COMMAND_PATHS: Final = (
     "actor.process.cmd_line",  # of the event's own PROCTITLE
     "job.cmd_line",
     "message",
+    "raw_data",
+    "unmapped.source",
+    "http_request.url.url_string",
+    "http_request.url.query_string",
 )
 # Which fields of which records hold what a person typed.
 _RECORD_FIELDS: Final = {"PROCTITLE": ("proctitle",), "USER_CMD": ("cmd",), "USER_TTY": ("data",), "TTY": ("data",)}

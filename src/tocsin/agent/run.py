@@ -66,7 +66,7 @@ class Agent:
         self._capture = Capture(Enricher(processes, users), self._redactor, self._health)
         self._batcher = Batcher(self._spool, signer, config.batch, _host_values(identity, host), self._health)
         self._mark = MarkFile(config.state_dir, host["boot_id"])
-        self._batcher.flushed = self._note_mark
+        self._batcher.flushed = self._note_spooled
         live = LivePolicy(config.policy, salt=identity.agent_id, uid_of=users.uid)
         self._enforcer = Enforcer(live, follower, self._capture, self._redactor, self._batcher, self._health)
         transport = Transport(identity.server, identity.ca)
@@ -167,7 +167,9 @@ class Agent:
             self._capture.resume(left.serial)
             self._totals["kernel_lost"] = min(left.kernel_lost, status.lost)
 
-    def _note_mark(self) -> None:
+    def _note_spooled(self) -> None:
+        """All that was given to the batcher is in the spool."""
+        self._sensors.spooled()
         told = self._capture.serial_gaps == self._totals.get("serial_gaps", 0)
         if told and (serial := self._capture.settled) is not None:
             self._mark.write(serial, self._totals["kernel_lost"])
@@ -275,6 +277,10 @@ def open_sensors(config: Config, boot_id: str) -> Sensors:
         sensors.append(InventorySensor(config.inventory, config.state_dir))
     return Sensors(sensors)
 
+    if config.logs.enabled:
+        from tocsin.agent.logs.sensor import LogSensor  # noqa: PLC0415 - see above
+
+        sensors.append(LogSensor(config.logs, config.state_dir))
 
 def _host_values(identity: Identity, host: dict[str, str]) -> dict[str, Value]:
     """What is the same for every event of this host; carried once per batch."""

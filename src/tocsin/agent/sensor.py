@@ -74,6 +74,14 @@ class Hearing(Protocol):
         """Nothing more will come: what still waits is given by the next `read`."""
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A sensor that goes on after a restart where it was left."""
+
+    def spooled(self) -> None:
+        """Everything that was given by `read` is in the spool, or counted as lost: it need not be given again."""
+
+
 class Sensors:
     """The sensors that run, together."""
 
@@ -82,6 +90,7 @@ class Sensors:
         self._instead = tuple(sensor for sensor in self._sensors if isinstance(sensor, InsteadOfRules))
         self._completing = tuple(sensor for sensor in self._sensors if isinstance(sensor, Completing))
         self._hearing = tuple(sensor for sensor in self._sensors if isinstance(sensor, Hearing))
+        self._remembering = tuple(sensor for sensor in self._sensors if isinstance(sensor, Remembering))
 
     @property
     def descriptors(self) -> list[int]:
@@ -106,6 +115,11 @@ class Sensors:
         """Let those that learn from others know what was seen."""
         for sensor in self._hearing:
             sensor.hear(events)
+
+    def spooled(self) -> None:
+        """What was read is in the spool."""
+        for sensor in self._remembering:
+            sensor.spooled()
 
     def read(self, now_ms: int) -> list[Event]:
         """What all of them have seen."""

@@ -117,6 +117,10 @@ BASE: tuple[Attribute, ...] = (
     json("metadata.tags", "tags of the host, as its capture policy says: [{name, value}]"),
     integer("unmapped.sample_rate", "one in how many such events is kept; absent if all are"),
     json("unmapped.source", "the original event of a JSON source, whole"),
+    text("raw_data", "the line of a text log as it was written, where the message is not all of it"),
+    text("unmapped.log.file", "file that the agent has read the line in"),
+    integer("unmapped.log.offset", "where the line begins in that file; a line that came twice has the same"),
+    text("unmapped.log.host", "host that the line itself names, if it is another than the agent's"),
 )
 
 ACTOR = process("actor.process", "the acting process") + user("actor.user", "the acting user")

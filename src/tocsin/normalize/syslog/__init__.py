@@ -13,7 +13,7 @@ from tocsin.normalize.syslog import journal, weblog
 from tocsin.normalize.syslog.line import Line, LineReader
 from tocsin.normalize.syslog.meaning import event_of
 
-__all__ = ["read_events"]
+__all__ = ["read_events", "read_line"]
 
 _BASE_EVENT = 0
 _WEB_SERVERS = frozenset({"nginx", "apache", "apache2", "httpd"})
@@ -30,12 +30,13 @@ def read_events(lines: Iterable[bytes], *, before_ms: int, zone: dt.tzinfo = dt.
         text = line.decode("utf-8", "backslashreplace").rstrip()
         if not text:
             continue
-        event = _event(text, reader, time)
+        event = read_line(text, reader, time)
         time = int(event.values["time"])
         yield event
 
 
-def _event(text: str, reader: LineReader, time: int) -> Event:
+def read_line(text: str, reader: LineReader, time: int) -> Event:
+    """The event of one line; `time` is that of a line that says none."""
     if text.startswith("{") and (entry := journal.read(text)):
         return event_of(entry)
     if entry := reader.read(text):
