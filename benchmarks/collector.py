@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
+
 from tocsin.agent.main import main as agent
 from tocsin.model.wire import decode_envelope
 
@@ -46,8 +48,9 @@ def server() -> Iterator[str]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             answer: dict[str, object] = {"org": "bench", "agent_id": "bench", "ca": ""}
-            if self.path == "/ingest/batch":
-                header = decode_envelope(body)[1]
+            if self.path in ("/ingest/batch", "/ingest/batches"):
+                last = body if self.path == "/ingest/batch" else msgspec.msgpack.decode(body, type=list[bytes])[-1]
+                header = decode_envelope(last)[1]
                 answer = {"epoch": header.epoch, "next": header.sequence + 1}
             text = json.dumps(answer).encode()
             self.send_response(200)

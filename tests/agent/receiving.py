@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tocsin.agent.operate.supervised import SUPERVISOR
@@ -34,7 +35,10 @@ def at_work(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Server:
-    """What arrived, verified; `answers` holds what to answer instead for the next batches."""
+    """What arrived, verified; `answers` holds what to answer instead for the next batches.
+
+    `answers_together` is the same for the next requests that hold several.
+    """
 
     def __init__(self) -> None:
         self.key: Ed25519PublicKey | None = None
@@ -45,7 +49,9 @@ class Server:
         self.enrolments: list[dict[str, object]] = []
         self.clones: list[dict[str, object]] = []
         self.clones_allowed = True
+        self.answers_together: list[Answer] = []
         self.requests = 0
+        self.together: list[int] = []  # batches per request that held several
         self._http: ThreadingHTTPServer | None = None
 
     @property
@@ -96,6 +102,14 @@ class Server:
             self.events += decode_events(section)
         return 200, json.dumps({"epoch": header.epoch, "next": header.sequence + 1}).encode()
 
+    def batches(self, body: bytes) -> Answer:
+        """Several at once: all are taken, or none."""
+        if self.answers_together:
+            return self.answers_together.pop(0)
+        parts = msgspec.msgpack.decode(body, type=list[bytes])
+        self.together.append(len(parts))
+        return [self.batch(part) for part in parts][-1]
+
     def report(self, body: bytes) -> Answer:
         self.health.append(json.loads(body))
         return 200, b"{}"
@@ -106,6 +120,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         "/ingest/enroll": server.enroll,
         "/ingest/clone": server.clone,
         "/ingest/batch": server.batch,
+        "/ingest/batches": server.batches,
         "/ingest/health": server.report,
         "/ingest/policy": lambda _body: (200, b'{"name": "", "policies": []}'),
     }

@@ -7,15 +7,18 @@ import json
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 
 from tocsin import metrics
 from tocsin.model import wire
+from tocsin.model.errors import OutOfSpace
 from tocsin.model.event import Event, nest
 from tocsin.state.engine import reading
 from tocsin.state.tables import agent
 
 if TYPE_CHECKING:
+    from httpx2 import Response
     from prometheus_client import Counter
 
     from ingest.conftest import Sender, Server
@@ -27,6 +30,11 @@ KEY = {"Authorization": "Bearer let-me-in"}
 def sampled(counter: Counter) -> float:
     """How far the counter has come."""
     return next(sample.value for metric in counter.collect() for sample in metric.samples)
+
+
+def send_together(server: Server, payloads: list[bytes]) -> Response:
+    """Several batches in one request."""
+    return server.client.post("/ingest/batches", content=msgspec.msgpack.encode(payloads))
 
 
 def test_a_batch_is_in_the_log_when_it_is_acknowledged(server: Server, sender: Sender) -> None:
@@ -44,6 +52,58 @@ def test_a_repeated_batch_is_acknowledged_and_not_stored_again(server: Server, s
     answer = server.client.post("/ingest/batch", content=payload)
     assert answer.json() == {"epoch": 1, "next": 1, "known": True, "policy": ""}
     assert len(server.entries()) == 1
+
+
+def test_several_batches_are_taken_at_once(server: Server, sender: Sender) -> None:
+    """All of them are in the log in their order; what is known of them already is not stored again."""
+    payloads = [sender.seal(LAUNCH) for _ in range(5)]
+    answer = send_together(server, payloads[:3])
+    assert (answer.status_code, answer.json()) == (200, {"epoch": 1, "next": 3, "known": False, "policy": ""})
+    assert send_together(server, payloads[1:]).json()["next"] == 5
+    assert send_together(server, payloads[1:4]).json() == {"epoch": 1, "next": 5, "known": True, "policy": ""}
+    assert [entry.payload for entry in server.entries()] == payloads
+
+
+def test_of_several_batches_all_are_taken_or_none(server: Server, sender: Sender) -> None:
+    """One that is forged, does not follow, or is of somebody else keeps the others out; sent alone, they are taken."""
+    first, second, third = (sender.seal(LAUNCH) for _ in range(3))
+    envelope, _ = wire.decode_envelope(second)
+    forged = msgspec.msgpack.encode(msgspec.structs.replace(envelope, signature=bytes(64)))
+    elsewhere = msgspec.structs.replace(sender.position, sequence=1, previous=b"x" * 32)
+    stray = wire.seal([], elsewhere, sender.key, created_at=1)[0]
+    other = type(sender)(server).seal(LAUNCH)
+    cases = [
+        ([first, forged, third], 401, "not the sender's"),
+        ([first, stray], 409, "does not follow"),
+        ([first, other], 400, "of one sender"),
+        ([first, b"nonsense"], 400, "cannot be read"),
+        ([], 400, "1 to 64"),
+        ([first] * 65, 400, "1 to 64"),
+    ]
+    for payloads, status, detail in cases:
+        answer = send_together(server, payloads)
+        assert (answer.status_code, detail in answer.json()["detail"]) == (status, True), answer.text
+    assert server.client.post("/ingest/batches", content=b"\xc1").status_code == 400
+    assert (server.entries(), server.dead_letters()) == ([], [])
+    for payload in (first, second, third):
+        assert server.client.post("/ingest/batch", content=payload).status_code == 200
+    assert [entry.payload for entry in server.entries()] == [first, second, third]
+
+
+def test_several_batches_that_the_log_has_no_room_for_are_taken_later(
+    server: Server, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender's chain stays where it was, so that the same batches are taken as if nothing had been."""
+    payloads = [sender.seal(LAUNCH) for _ in range(3)]
+
+    def full(_entries: object) -> None:
+        raise OutOfSpace("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.log, "append", full)
+        assert send_together(server, payloads).status_code == 503
+    assert send_together(server, payloads).json()["next"] == 3
+    assert [entry.payload for entry in server.entries()] == payloads
 
 
 def test_a_missing_sequence_is_taken_as_a_gap(server: Server, sender: Sender) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections.abc import Sequence
 
 from tocsin.model.errors import TryLater
 from tocsin.ports import EventLog, NewEntry
 
 __all__ = ["Appender"]
 
-_Waiting = tuple[NewEntry, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+_Waiting = tuple[Sequence[NewEntry], asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
 class Appender:
     """Appends to the log from one thread; whoever awaits `append` resumes when the batch is durable.
 
-    At most `max_waiting` batches wait; beyond that the sender is told to try later, so that memory stays bounded.
+    At most `max_waiting` requests wait; beyond that the sender is told to try later, so that memory stays bounded.
     """
 
     def __init__(self, log: EventLog, max_waiting: int = 1024, max_group: int = 256) -> None:
@@ -27,16 +28,16 @@ class Appender:
         self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
         self._thread.start()
 
-    async def append(self, entry: NewEntry) -> None:
-        """Return when the entry is synced to the log.
+    async def append(self, entries: Sequence[NewEntry]) -> None:
+        """Return when the entries are synced to the log.
 
         Raises:
-            TryLater: it is not in the log: too many are waiting, no space, or the log is unreachable.
+            TryLater: they are not in the log: too many are waiting, no space, or the log is unreachable.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         try:
-            self._waiting.put_nowait((entry, loop, done))
+            self._waiting.put_nowait((entries, loop, done))
         except queue.Full as error:
             raise TryLater("too many batches are waiting to be written") from error
         await done
@@ -68,7 +69,7 @@ class Appender:
     def _write(self, group: list[_Waiting]) -> None:
         failure: Exception | None = None
         try:
-            self._log.append([entry for entry, _, _ in group])
+            self._log.append([entry for entries, _, _ in group for entry in entries])
         except Exception as error:  # noqa: BLE001 -- whatever it is belongs to those who wait, not to this thread
             failure = error
         for _, loop, done in group:

@@ -48,6 +48,13 @@ class Chains:
         """The last batch of that sender, if it has sent any."""
         return self._links.get((org, agent))
 
+    def fork(self, header: BatchHeader) -> Chains:
+        """That sender's chain alone, to be advanced by batches that are not in the log yet."""
+        sender = (header.org, header.agent)
+        forked = Chains([(sender, self._links[sender])] if sender in self._links else ())
+        forked._missing[sender] = list(self._missing.get(sender, ()))
+        return forked
+
     def admit(self, header: BatchHeader) -> Admission:
         """Judge a verified batch by the sender's last one.
 

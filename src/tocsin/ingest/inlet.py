@@ -83,7 +83,7 @@ class Inlet:
         start = ChainPosition(org, f"{self._gateway}/{origin}", "", self._epoch, 0, b"")
         position = self._positions.get((org, origin), start)
         payload, batch_hash = wire.seal(wire.encode_sections(events), position, self._signer, created_at=now)
-        await self._appender.append(NewEntry(org, position.agent, position.epoch, position.sequence, now, payload))
+        await self._appender.append([NewEntry(org, position.agent, position.epoch, position.sequence, now, payload)])
         self._positions[org, origin] = position.after(batch_hash)
         metrics.EVENTS_ADMITTED.inc(len(events))
         metrics.BATCHES_ADMITTED.inc()

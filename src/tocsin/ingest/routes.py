@@ -20,6 +20,7 @@ from tocsin.model.wire import MAX_BODY_BYTES, decode_envelope
 __all__ = ["ingest_routes"]
 
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
+_decode_batches = msgspec.msgpack.Decoder(list[bytes]).decode
 
 Authorize = Callable[[Request], str]
 
@@ -39,6 +40,15 @@ def ingest_routes(
             certificates.check(request, *sender)
         return await gateway.receive(payload)
 
+    async def batches(request: Request) -> msgspec.Struct:
+        try:
+            payloads = _decode_batches(await read_body(request, _MAX_BATCH_BYTES))
+        except msgspec.MsgspecError as error:
+            raise InvalidBatch(f"the batches cannot be told apart: {error}") from error
+        if payloads and (sender := _sender_of(payloads[0])) is not None:
+            certificates.check(request, *sender)
+        return await gateway.receive_all(payloads)
+
     async def events(request: Request) -> msgspec.Struct:
         try:
             org = authorize(request)
@@ -56,6 +66,7 @@ def ingest_routes(
 
     return [
         Route("/ingest/batch", answer(batch), methods=["POST"]),
+        Route("/ingest/batches", answer(batches), methods=["POST"]),
         Route("/ingest/events", answer(events), methods=["POST"]),
         *reports.routes(),
     ]

@@ -112,6 +112,42 @@ def test_a_server_that_is_away_gets_everything_when_it_is_back(tmp_path: Path) -
     assert [header.sequence for header in server.headers] == [0, 1, 2, 3]
 
 
+def test_what_has_piled_up_is_sent_many_at_a_time(tmp_path: Path, server: Server) -> None:
+    """Twice as many after each success, up to a limit; every batch arrives once and in order."""
+    sender = Sender(tmp_path, server.url)
+    sender.send(200)
+    sender.shipper.start()
+    _eventually(lambda: sender.spool.waiting == 0)
+    sender.shipper.stop(1)
+    assert server.together == [2, 4, 8, 16, 32, 64, 64, 9]
+    assert [header.sequence for header in server.headers] == list(range(200))
+    assert sender.health.snapshot().counters["shipped"] == 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "together"),
+    [
+        ((503, b"later"), [2, 4, 4]),
+        ((400, b"one of them"), [2, 4, 4]),
+        ((200, b"<html>welcome</html>"), [2, 4, 4]),
+        ((404, b"an older server"), []),
+    ],
+)
+def test_what_goes_wrong_with_many_is_asked_of_one(
+    tmp_path: Path, server: Server, answer: tuple[int, bytes], together: list[int]
+) -> None:
+    """After any answer but a receipt batches go one by one again; with a server that knows no other way for good."""
+    sender = Sender(tmp_path, server.url)
+    server.answers_together = [answer]
+    sender.send(12)
+    sender.shipper.start()
+    _eventually(lambda: sender.spool.waiting == 0)
+    sender.shipper.stop(1)
+    assert server.together == together
+    assert [header.sequence for header in server.headers] == list(range(12))
+    assert "refused" not in {name for name, count in sender.health.snapshot().counters.items() if count}
+
+
 def test_a_conflict_goes_on_in_a_later_epoch(tmp_path: Path, server: Server) -> None:
     """An agent whose state was set back signs what waits anew, and loses nothing."""
     sender = Sender(tmp_path, server.url)

@@ -65,6 +65,20 @@ def test_batches_leave_in_order_and_only_when_acknowledged(tmp_path: Path) -> No
     assert spool.waiting == 0
 
 
+def test_several_batches_are_given_as_far_as_they_fit(tmp_path: Path) -> None:
+    """At most so many, at most so large together, but one in any case."""
+    spool = _spool(tmp_path)
+    for _ in range(5):
+        _add(spool)
+    sizes = [len(envelope) for _, envelope in spool.next_together(0, 5, 10**6)]
+    assert len(sizes) == 5
+    assert [entry.sequence for entry, _ in spool.next_together(0, 3, 10**6)] == [0, 1, 2]
+    assert [entry.sequence for entry, _ in spool.next_together(0, 5, sum(sizes[:4]))] == [0, 1, 2, 3]
+    assert [entry.sequence for entry, _ in spool.next_together(0, 5, 1)] == [0]
+    _drain(spool)
+    assert spool.next_together(0, 5, 10**6) == []
+
+
 def test_a_restart_goes_on_with_the_chain_in_a_new_epoch(tmp_path: Path) -> None:
     """What waited still waits, and the first batch of the new epoch names the last one of the old."""
     spool = _spool(tmp_path)

@@ -1,4 +1,8 @@
-"""Send the spool's batches to the server, in order, each until it is acknowledged."""
+"""Send the spool's batches to the server, in order, each until it is acknowledged.
+
+What has piled up is sent many batches at a time: twice as many after each success, one after anything else, so that
+whatever is wrong with a batch is answered to that batch alone.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["Shipper"]
 
 BATCH_HEADERS: Final = {"Content-Type": "application/vnd.tocsin.batch"}
+BATCHES_HEADERS: Final = {"Content-Type": "application/vnd.tocsin.batches"}
+MOST_TOGETHER: Final = 64
+MOST_BYTES: Final = 512 << 10  # of several in one request: the agent's memory is small
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 30.0
 REPORT_INTERVAL_S: Final = 30.0
 IDLE_S: Final = 0.5
 
-OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, CONFLICT, TOO_LARGE = 200, 400, 401, 403, 409, 413
+OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_LARGE = 200, 400, 401, 403, 404, 409, 413
 
 
 class _Receipt(msgspec.Struct, frozen=True):
@@ -60,6 +67,7 @@ class Shipper(threading.Thread):
         self._certificate = certificate
         self._stopping = threading.Event()
         self._pause_s = FIRST_PAUSE_S
+        self._together, self._most_together = 1, MOST_TOGETHER
         self._reported_at = float("-inf")
 
     def run(self) -> None:
@@ -83,20 +91,35 @@ class Shipper(threading.Thread):
         self._transport.close()
 
     def _send_next(self) -> None:
-        waiting = self._spool.next(IDLE_S)
-        if waiting is None:
+        waiting = self._spool.next_together(IDLE_S, self._together, MOST_BYTES)
+        if not waiting:
             return
-        entry, envelope = waiting
+        entries = [entry for entry, _ in waiting]
         try:
-            answer = self._transport.post("/ingest/batch", envelope, BATCH_HEADERS)
+            answer = self._post([envelope for _, envelope in waiting])
         except TryLater as error:
             self._back_off(str(error))
             return
-        self._take(answer, entry)
+        if len(entries) == 1 or answer.status == OK:
+            self._take(answer, entries)
+        else:
+            self._separate(answer)
 
-    def _take(self, answer: Answer, entry: Entry) -> None:
+    def _post(self, envelopes: list[bytes]) -> Answer:
+        if len(envelopes) == 1:
+            return self._transport.post("/ingest/batch", envelopes[0], BATCH_HEADERS)
+        return self._transport.post("/ingest/batches", msgspec.msgpack.encode(envelopes), BATCHES_HEADERS)
+
+    def _separate(self, answer: Answer) -> None:
+        """Nothing of these was taken: sent one by one, the answer to the first of them says what to do."""
+        self._together = 1
+        if answer.status == NOT_FOUND:  # an older server
+            self._most_together = 1
+
+    def _take(self, answer: Answer, entries: list[Entry]) -> None:
+        entry = entries[-1]
         if answer.status == OK:
-            self._acknowledge(answer, entry)
+            self._acknowledge(answer, entries)
         elif answer.status == CONFLICT:
             self._health.ship(f"the server has other batches of this epoch ({answer.detail}); starting a new one")
             self._spool.rebase(max(entry.epoch + 1, int(time.time())))
@@ -110,7 +133,8 @@ class Shipper(threading.Thread):
         else:
             self._back_off(f"the server answered {answer.status} {answer.detail}".rstrip(), answer.retry_after_s)
 
-    def _acknowledge(self, answer: Answer, entry: Entry) -> None:
+    def _acknowledge(self, answer: Answer, entries: list[Entry]) -> None:
+        entry = entries[-1]
         try:
             receipt = msgspec.json.decode(answer.body, type=_Receipt)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -120,13 +144,14 @@ class Shipper(threading.Thread):
             self._back_off(f"the server acknowledged only up to batch {receipt.next}, not {entry.sequence}")
             return
         self._spool.acknowledge(entry.epoch, receipt.next)
-        self._health.shipped(entry.rows)
+        self._health.shipped(sum(each.rows for each in entries))
+        self._together = min(self._together * 2, self._most_together)
         self._follower.hear(receipt.policy)
         self.online, self._pause_s = True, FIRST_PAUSE_S
 
     def _back_off(self, reason: str, at_least_s: float = 0.0) -> None:
         """Wait, longer each time, and not all agents at once."""
-        self.online = False
+        self.online, self._together = False, 1
         self._health.ship(reason)
         self._stopping.wait(max(self._pause_s * random.uniform(0.5, 1.0), at_least_s))  # noqa: S311 - jitter
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)

@@ -113,11 +113,16 @@ class Spool:
 
     def next(self, timeout_s: float) -> tuple[Entry, bytes] | None:
         """The oldest batch that is not acknowledged, waiting for one if need be; the same again until it is."""
+        return next(iter(self.next_together(timeout_s, 1, 0)), None)
+
+    def next_together(self, timeout_s: float, most: int, max_bytes: int) -> list[tuple[Entry, bytes]]:
+        """The oldest batches that are not acknowledged: one if any comes in time, and more as long as they fit."""
         with self._changed:
             if not self._waiting and not self._changed.wait_for(lambda: bool(self._waiting), timeout_s):
-                return None
-            entry = self._waiting[0]
-            return entry, entry.read()
+                return []
+            found = list(itertools.islice(self._waiting, most))
+            fitting = sum(size <= max_bytes for size in itertools.accumulate(entry.length for entry in found))
+            return [(entry, entry.read()) for entry in found[: max(fitting, 1)]]
 
     def acknowledge(self, epoch: int, following: int) -> None:
         """The server has everything before batch `following` of that epoch."""
