@@ -130,23 +130,6 @@ class InventorySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """All settings of the agent."""
-
-    state_dir: Path = DEFAULT_STATE_DIR
-    audit: AuditSettings = field(default_factory=AuditSettings)
-    ebpf: EbpfSettings = field(default_factory=EbpfSettings)
-    batch: BatchSettings = field(default_factory=BatchSettings)
-    spool: SpoolSettings = field(default_factory=SpoolSettings)
-    redact: RedactSettings = field(default_factory=RedactSettings)
-    files: FileSettings = field(default_factory=FileSettings)
-    names: NameSettings = field(default_factory=NameSettings)
-    inventory: InventorySettings = field(default_factory=InventorySettings)
-    policy: Policy = field(default_factory=Policy)  # sections of its own: exclude, events, limit, tags
-
-
-def read_config(path: Path, state_dir: Path | None = None) -> Config:
-@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Text logs and the journal."""
 
@@ -169,6 +152,24 @@ class LogSettings:
     max_files: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of the agent."""
+
+    state_dir: Path = DEFAULT_STATE_DIR
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    ebpf: EbpfSettings = field(default_factory=EbpfSettings)
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
+    redact: RedactSettings = field(default_factory=RedactSettings)
+    files: FileSettings = field(default_factory=FileSettings)
+    names: NameSettings = field(default_factory=NameSettings)
+    inventory: InventorySettings = field(default_factory=InventorySettings)
+    logs: LogSettings = field(default_factory=LogSettings)
+    policy: Policy = field(default_factory=Policy)  # sections of its own: exclude, events, limit, tags
+
+
+def read_config(path: Path, state_dir: Path | None = None) -> Config:
     """Read the settings; a file that does not exist means the defaults, `state_dir` overrides the file's.
 
     Raises:
@@ -182,7 +183,6 @@ class LogSettings:
         values = {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidSetting(f"{path}: {error}") from error
-    logs: LogSettings = field(default_factory=LogSettings)
     if state_dir is not None:
         values["state_dir"] = str(state_dir)
     said: dict[str, Any] = {name: values.pop(name) for name in POLICY_SECTIONS if name in values}

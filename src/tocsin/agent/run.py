@@ -63,7 +63,8 @@ class Agent:
         self._redactor = Redactor(config.redact.patterns, defaults=config.redact.defaults)
         follower, users = Follower(config.state_dir), Users()
         processes = ProcessTable(self._redactor.clean, host["boot_id"])
-        self._capture = Capture(Enricher(processes, users), self._redactor, self._health)
+        environment = Environment(config.audit.environment, self._redactor.clean)
+        self._capture = Capture(Enricher(processes, users, environment), self._redactor, self._health)
         self._batcher = Batcher(self._spool, signer, config.batch, _host_values(identity, host), self._health)
         self._mark = MarkFile(config.state_dir, host["boot_id"])
         self._batcher.flushed = self._note_spooled
@@ -275,12 +276,12 @@ def open_sensors(config: Config, boot_id: str) -> Sensors:
         from tocsin.agent.inventory.sensor import InventorySensor  # noqa: PLC0415 - see above
 
         sensors.append(InventorySensor(config.inventory, config.state_dir))
-    return Sensors(sensors)
-
     if config.logs.enabled:
         from tocsin.agent.logs.sensor import LogSensor  # noqa: PLC0415 - see above
 
         sensors.append(LogSensor(config.logs, config.state_dir))
+    return Sensors(sensors)
+
 
 def _host_values(identity: Identity, host: dict[str, str]) -> dict[str, Value]:
     """What is the same for every event of this host; carried once per batch."""
