@@ -41,6 +41,8 @@ class Following(msgspec.Struct, frozen=True):
         """How far it is."""
         if self.problem:
             return "refused"
+        if not self.wanted and not self.applied:
+            return "none applies"
         return "applied" if self.applied == self.wanted else "on its way"
 
 
