@@ -20,7 +20,7 @@ from tocsin.api.policies import Following, following
 from tocsin.api.search import document
 from tocsin.conditions.parse_sql import parse_filter
 from tocsin.config import load_settings
-from tocsin.ingest.coverage import coverage
+from tocsin.ingest.coverage import INTENTIONAL, coverage, reason_of
 from tocsin.ports import Selection
 from tocsin.state.engine import open_state, reading
 from tocsin.state.policies import NewPolicy, add_policies
@@ -159,14 +159,21 @@ def test_what_the_agent_leaves_out_is_counted_by_reason_and_class(fleet: Fleet) 
 def test_a_sampled_event_says_its_rate(fleet: Fleet) -> None:
     """Kept and sampled add up, and each kept one stands for so many."""
     fleet.apply("quiet", "[events.network_activity]\nsample = 4\n")
-    before = fleet.not_kept().get("sampled/4001", 0)
+    before = Counter(fleet.not_kept())
     for _ in range(400):
         _send_to(OTHER_ADDRESS, 47_401)
 
-    def sampled() -> int:
-        return fleet.not_kept().get("sampled/4001", 0) - before
+    def not_kept() -> Counter[str]:
+        return Counter(fleet.not_kept()) - before
 
-    wait_for(lambda: sampled() + len(fleet.found("dst_endpoint.port = 47401")) >= 400, WITHIN_S, "all connections")
+    def lost() -> int:
+        return sum(count for reason, count in not_kept().items() if reason_of(reason) not in INTENTIONAL)
+
+    def told() -> int:
+        return not_kept()["sampled/4001"] + len(fleet.found("dst_endpoint.port = 47401"))
+
+    wait_for(lambda: told() + lost() >= 400, WITHIN_S, "all connections")
+    assert told() >= 400, not_kept()
     kept = fleet.found("dst_endpoint.port = 47401")
     assert 60 < len(kept) < 140
     assert {event["unmapped"]["sample_rate"] for event in kept} == {4}
