@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
 
-from tocsin.agent.audit.rule_set import BASE_RULES
+from tocsin.agent.audit.rule_set import BASE_RULES, EXIT_RULES
 from tocsin.agent.policy.document import Policy
 from tocsin.agent.policy.read import read_sections
 from tocsin.model.errors import InvalidSetting
@@ -45,6 +45,28 @@ class AuditSettings:
     receive_buffer_bytes: int = 8 << 20
     coalesce_ms: int = 20  # after the first record, wait for more to read them all at once
     coalesce_busy_ms: int = 70  # the same while many come: cheaper, though fewer processes are still there then
+    environment: tuple[str, ...] = (  # variables that a program's start is told with
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "LD_AUDIT",
+        "GCONV_PATH",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "PERL5LIB",
+        "PERL5OPT",
+        "RUBYOPT",
+        "NODE_OPTIONS",
+        "JAVA_TOOL_OPTIONS",
+        "BASH_ENV",
+        "PROMPT_COMMAND",
+        "HISTFILE",
+    )
+    exits: bool = False  # also processes that end
+
+    @property
+    def rule_files(self) -> tuple[Path, ...]:
+        """All files whose rules are loaded."""
+        return (*map(Path, self.rules), *([EXIT_RULES] if self.exits else []))
 
 
 @dataclass(frozen=True, slots=True)

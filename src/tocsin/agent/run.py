@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import tocsin
@@ -22,6 +21,7 @@ from tocsin.agent.deliver.spool import Spool
 from tocsin.agent.deliver.transport import Transport
 from tocsin.agent.enroll import host_facts
 from tocsin.agent.host.enrich import Enricher
+from tocsin.agent.host.environment import Environment
 from tocsin.agent.host.processes import ProcessTable, identity_prefix
 from tocsin.agent.host.users import Users
 from tocsin.agent.identity import load_identity, load_key
@@ -203,7 +203,7 @@ class Agent:
         give_back()
         homes = login_homes()
         if homes != self._homes:
-            self._homes, self._rules = homes, read_rules(map(Path, self._config.audit.rules), homes)
+            self._homes, self._rules = homes, read_rules(self._config.audit.rule_files, homes)
         self._enforcer.exclude(session)  # some may have waited for their path
         rules = [*self._rules.rules, *self._sensors.rules(self._rules.rules)]
         loaded = session.load(rule for rule in rules if not self._sensors.replace(rule))

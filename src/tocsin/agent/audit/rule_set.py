@@ -13,9 +13,10 @@ from tocsin.model.errors import InvalidSetting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["BASE_RULES", "expand", "login_homes", "read_rules"]
+__all__ = ["BASE_RULES", "EXIT_RULES", "expand", "login_homes", "read_rules"]
 
 BASE_RULES: Final = Path(__file__).parents[2] / "content" / "agent" / "base.rules"
+EXIT_RULES: Final = BASE_RULES.with_name("exits.rules")
 PASSWD: Final = Path("/etc/passwd")
 # Each home costs rules that every system call of their lists walks; a host with more people than this is not a server.
 MAX_HOMES: Final = 16

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from tocsin.agent.audit.rules import Rule
     from tocsin.model.event import Event
 
-__all__ = ["replaces", "tells"]
+__all__ = ["replaces", "replaces_exits", "tells", "tells_exit"]
 
 MACHINE: Final = platform.machine()
 _LAUNCHES: Final = frozenset({"execve", "execveat"})
 _CONNECTIONS: Final = frozenset({"connect", "bind", "accept", "accept4"})
+_EXIT: Final = "exit_group"
 _SUCCESS: Final = 1
 _REFUSALS: Final = frozenset({"EACCES", "EPERM"})
 _EQUAL: Final = OPERATORS["="]
@@ -36,11 +37,9 @@ def replaces(rule: Rule, machine: str = MACHINE) -> bool:
     It gives every program that was started; of what was refused or connected, what came by the machine's own system
     calls, not by those of 32-bit programs.
     """
-    if rule.list_flags & 0xF != FILTERS["exit"] or rule.action != ACTIONS["always"]:
+    if not _asks_for_calls(rule):
         return False
-    conditions = set(rule.fields)
-    arch = next((value for number, operator, value in rule.fields if number == FIELDS["arch"]), None)
-    conditions = {condition for condition in conditions if condition[0] not in {FIELDS["arch"], FIELDS["key"]}}
+    arch, conditions = _arch(rule), _conditions(rule)
     calls = _calls(rule, arch)
     if calls and calls <= _LAUNCHES:
         return conditions == {_SUCCEEDED} or (
@@ -49,6 +48,16 @@ def replaces(rule: Rule, machine: str = MACHINE) -> bool:
     if calls and calls <= _CONNECTIONS:
         return arch == _native(machine) and len(conditions) == 1 and conditions <= _OVER_IP
     return False
+
+
+def replaces_exits(rule: Rule) -> bool:
+    """Does the sensor, if it tells of exits, give everything that this rule asks for?"""
+    return _asks_for_calls(rule) and not _conditions(rule) and _calls(rule, _arch(rule)) == {_EXIT}
+
+
+def tells_exit(event: Event) -> bool:
+    """Does the sensor, if it tells of exits, give what this event of audit tells?"""
+    return event.values.get("metadata.event_code") == _EXIT
 
 
 def tells(event: Event, machine: str = MACHINE) -> bool:
@@ -61,6 +70,19 @@ def tells(event: Event, machine: str = MACHINE) -> bool:
         )
     over_ip = "dst_endpoint.ip" in values or "src_endpoint.ip" in values
     return code in _CONNECTIONS and over_ip and _is_native(event, machine)
+
+
+def _asks_for_calls(rule: Rule) -> bool:
+    return rule.list_flags & 0xF == FILTERS["exit"] and rule.action == ACTIONS["always"]
+
+
+def _arch(rule: Rule) -> int | None:
+    return next((value for number, _, value in rule.fields if number == FIELDS["arch"]), None)
+
+
+def _conditions(rule: Rule) -> set[tuple[int, int, int]]:
+    """What it asks for beside the calls of an architecture."""
+    return {condition for condition in rule.fields if condition[0] not in {FIELDS["arch"], FIELDS["key"]}}
 
 
 def _is_native(event: Event, machine: str) -> bool:

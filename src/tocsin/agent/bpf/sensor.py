@@ -13,7 +13,7 @@ from tocsin.agent.bpf.counters import count, misses
 from tocsin.agent.bpf.layout import Kind
 from tocsin.agent.bpf.loading import LOST, RING, load
 from tocsin.agent.bpf.records import Mapper
-from tocsin.agent.bpf.replaced import replaces, tells
+from tocsin.agent.bpf.replaced import replaces, replaces_exits, tells, tells_exit
 from tocsin.agent.bpf.ring import RingBuffer
 from tocsin.agent.host.processes import identity_prefix
 from tocsin.model.errors import NotAvailable
@@ -57,8 +57,8 @@ class BpfSensor:
 
     name = NAME
 
-    def __init__(self, loaded: Descriptors, ring: RingBuffer, mapper: Mapper) -> None:
-        self._loaded, self._ring, self._mapper = loaded, ring, mapper
+    def __init__(self, loaded: Descriptors, ring: RingBuffer, mapper: Mapper, *, exits: bool) -> None:
+        self._loaded, self._ring, self._mapper, self._exits = loaded, ring, mapper, exits
         self._counted: dict[str, int] = {}
 
     @classmethod
@@ -71,7 +71,7 @@ class BpfSensor:
         """
         loaded = load(settings)
         ring = RingBuffer(loaded.maps[RING], settings.ring_bytes)
-        return cls(loaded, ring, Mapper(identity_prefix(boot_id), Cgroups()))
+        return cls(loaded, ring, Mapper(identity_prefix(boot_id), Cgroups()), exits=settings.exits)
 
     def descriptors(self) -> Sequence[int]:
         """The ring buffer's."""
@@ -84,11 +84,11 @@ class BpfSensor:
 
     def replaces(self, rule: Rule) -> bool:
         """Does the sensor give everything that this audit rule asks for?"""
-        return replaces(rule)
+        return replaces(rule) or (self._exits and replaces_exits(rule))
 
     def tells(self, event: Event) -> bool:
         """Does the sensor give what this event of audit tells?"""
-        return tells(event)
+        return tells(event) or (self._exits and tells_exit(event))
 
     def tick(self, now_ms: int, health: Health) -> None:
         """Say how the sensor is."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tocsin.agent.host.procfs import Container
 
 if TYPE_CHECKING:
+    from tocsin.agent.host.environment import Environment
     from tocsin.agent.host.processes import Process, ProcessTable
     from tocsin.agent.host.users import Users
     from tocsin.model.event import Event, Value
@@ -15,11 +16,12 @@ __all__ = ["Enricher"]
 
 MEMORY_ACTIVITY: Final = 1004
 PROCESS_ACTIVITY: Final = 1007
-LAUNCH: Final = 1
+LAUNCH, TERMINATE = 1, 2
 MAX_ACTORS: Final = 1024
 
 ACTOR_PID: Final = "actor.process.pid"
 CMD_LINE: Final = "actor.process.cmd_line"
+ENVIRONMENT: Final = "process.environment_variables"
 _PROGRAM: Final = ("process.name", "process.file.path", "process.cmd_line")
 _USERS: Final = tuple(
     (f"{who}.uid", f"{who}.name") for who in ("actor.user", "actor.process.user", "process.user", "user")
@@ -46,8 +48,8 @@ class _Actor:
 class Enricher:
     """Enriches mapped events in place, in the order in which they happened."""
 
-    def __init__(self, processes: ProcessTable, users: Users) -> None:
-        self._processes, self._users = processes, users
+    def __init__(self, processes: ProcessTable, users: Users, environment: Environment | None = None) -> None:
+        self._processes, self._users, self._environment = processes, users, environment
         self._actors: dict[int, _Actor] = {}
 
     def enrich(self, event: Event) -> None:
@@ -88,9 +90,13 @@ class Enricher:
         """A process that started a program or changed itself: `process` is what the record describes."""
         if values["activity_id"] == LAUNCH:
             process = self._told_launch(values) if "process.uid" in values else self._launch(values)
+            if self._environment is not None and (variables := self._environment.of(process)):
+                values[ENVIRONMENT] = variables
             # The program's attributes are new with each launch, so none are kept for later.
             return _launched(event, process, values)
         process = self._seen(values, "process")
+        if values["activity_id"] == TERMINATE and process.began_ms:
+            values["duration"] = max(int(values["time"]) - process.began_ms, 0)
         return _kept(process, "process") | _kept(process, "actor.process") | values
 
     def _launch(self, values: dict[str, Value]) -> Process:

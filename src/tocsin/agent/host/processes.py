@@ -48,6 +48,7 @@ class Process:
         "exe",
         "first_ms",
         "from_proc",
+        "launched_ms",
         "name",
         "parent",
         "pid",
@@ -58,7 +59,7 @@ class Process:
     def __init__(self, pid: int, uid: str, *, from_proc: bool, time_ms: int) -> None:
         self.pid, self.uid, self.from_proc = pid, uid, from_proc
         self.first_ms = self.checked_ms = time_ms
-        self.created_ms = 0
+        self.created_ms = self.launched_ms = 0
         self.ticks = -1
         self.name = self.exe = self.cmd_line = ""
         self.container: procfs.Container | None = None
@@ -66,6 +67,11 @@ class Process:
         self._lineage: tuple[str, ...] = ()
         self._lineage_json = ""
         self.attributes: dict[str, dict[str, Value]] = {}  # what `enrich` adds to each event of it, by prefix
+
+    @property
+    def began_ms(self) -> int:
+        """Its start; of one that had ended before it was looked at, the start of its program; 0 if neither is known."""
+        return self.created_ms or self.launched_ms
 
     def forget_derived(self) -> None:
         """Make what is derived from the other attributes anew when it is next asked for."""
@@ -107,6 +113,7 @@ class ProcessTable:
     ) -> Process:
         """The process that has just started a program, with the program's name, executable and arguments."""
         process = self._current(pid, time_ms) or self._from_record(pid, time_ms, serial)
+        process.launched_ms = time_ms
         if process.parent is None or process.parent.pid != parent_pid:
             process.parent = self.find(parent_pid, time_ms)
         if process.from_proc:

@@ -18,6 +18,7 @@ __all__ = [
     "container_of",
     "read_cmd_line",
     "read_container",
+    "read_environment",
     "read_exe",
     "read_identity",
     "read_stat",
@@ -28,6 +29,7 @@ LONGEST_STATUS: Final = 4096
 LONGEST_NUMBER: Final = 32
 LONGEST_CGROUP: Final = 4096
 LONGEST_CMD_LINE: Final = 4096
+LONGEST_ENVIRONMENT: Final = 32768
 
 _CONTAINER: Final = re.compile(
     r"(?:/|(docker|cri-containerd|crio|libpod)-)([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE
@@ -97,6 +99,11 @@ def read_cmd_line(pid: int) -> str:
     """Arguments joined by spaces; empty for a kernel thread and for a process that is gone."""
     content = _read(f"/proc/{pid}/cmdline", LONGEST_CMD_LINE)
     return content.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "backslashreplace")
+
+
+def read_environment(pid: int) -> bytes:
+    """The variables, as they were when the program was started, each with a NUL behind it; empty if it is gone."""
+    return _read(f"/proc/{pid}/environ", LONGEST_ENVIRONMENT) if _exists(pid) else b""
 
 
 def read_exe(pid: int) -> str:

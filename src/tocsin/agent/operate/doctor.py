@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -72,7 +71,7 @@ def _audit(config: Config) -> str:
 
 
 def _rules(config: Config) -> str:
-    rules = read_rules(map(Path, config.audit.rules), login_homes())
+    rules = read_rules(config.audit.rule_files, login_homes())
     if rules.invalid:
         raise _NotWell("; ".join(map(str, rules.invalid)))
     return f"{len(rules.rules)} rules compile"

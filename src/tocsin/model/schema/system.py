@@ -118,7 +118,9 @@ SYSTEM = (
         (
             *process("process", "the process"),
             *image("process.file", "the executable of the process"),
+            json("process.environment_variables", "variables of interest it was started with: [{name, value}]"),
             integer("exit_code", "exit code, or the system call's return value"),
+            integer("duration", "from the start of the process to its end", "ms"),
             integer("requested_permissions", "Windows access mask that was asked for, as a number"),
             integer("injection_type_id", "OCSF injection type: 1 remote thread"),
             text("unmapped.windows.granted_access", "the access mask as Sysmon writes it: 0x1010"),

@@ -27,6 +27,7 @@ _INHERITED: Final = tuple(
     (f"actor.process.{name}", f"process.{name}")
     for name in ("user.uid", "user.name", "auid", "euid", "parent_process.pid")
 )
+_EXITS: Final = frozenset({"exit", "exit_group"})
 _SIGNALLING: Final = frozenset({"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"})
 
 
@@ -87,7 +88,10 @@ def read_self(values: dict[str, Value], event: AuditEvent, call: AuditRecord | N
     title = command_line(event)
     if title and code != "ANOM_ABEND":
         values["process.cmd_line"] = title
-    _set_exit_code(values, call)
+    if code in _EXITS:
+        _set_own_exit_code(values, call)
+    else:
+        _set_exit_code(values, call)
 
 
 def read_target(values: dict[str, Value], event: AuditEvent, call: AuditRecord | None, code: str) -> None:
@@ -156,6 +160,13 @@ def _hex_argument(call: AuditRecord | None, name: str) -> int | None:
         return int(text, 16) & 0xFFFFFFFF
     except ValueError:
         return None
+
+
+def _set_own_exit_code(values: dict[str, Value], call: AuditRecord | None) -> None:
+    """The code that a process gives when it ends: the call never returns one. Of its argument the last byte counts."""
+    code = _hex_argument(call, "a0")
+    if code is not None:
+        values["exit_code"] = code & 0xFF
 
 
 def _set_exit_code(values: dict[str, Value], call: AuditRecord | None) -> None:
