@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tocsin.agent.host.containers import Containers
 from tocsin.agent.host.procfs import Container
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ _PATHS: Final = {
     "actor.process": (_ACTOR, _Paths("actor.process.parent_process")),
 }
 _IDENTITY: Final = "unmapped.audit.identity"
+_POD: Final = ("unmapped.kubernetes.pod", "unmapped.kubernetes.namespace")
+_CONTAINERS: Final = Containers()
 _PARENT_PIDS: Final = ("actor.process.pid", "process.parent_process.pid")
 
 
@@ -225,7 +228,8 @@ def _of_children(parent: Process) -> dict[str, Value]:
     """What every program that a process launches has from it: its actor, and its parent."""
     attributes = _attributes(parent, "actor.process") | _described(parent, _ACTOR)
     attributes.pop(_ACTOR.ancestry, None)
-    del attributes[_IDENTITY]  # the process has one of its own
+    for path in (_IDENTITY, *_POD):  # the process has its own
+        attributes.pop(path, None)
     attributes[_ACTOR.pid] = parent.pid
     return attributes | _as_parent(parent, "process")
 
@@ -252,6 +256,7 @@ def _own(process: Process, paths: _Paths) -> dict[str, Value]:
     container = process.container
     if container is not None:
         known = {"uid": container.uid, "runtime": container.runtime, "pod_uuid": container.pod_uuid}
+        attributes |= _CONTAINERS.describe(container).attributes(paths.container)
         attributes |= {paths.container + name: value for name, value in known.items() if value}
     return attributes
 
