@@ -52,13 +52,14 @@ def running(server: Server, state: Path, settings: str = "") -> Iterator[subproc
     if not (state / "agent.json").exists():
         assert main(["enroll", "--server", server.url, "--token", "good", *options]) == 0
     with at_work([sys.executable, "-m", "tocsin.agent.main", "run", *options]) as agent:
-        _eventually(lambda: (report := read_report(state)) is not None and report.pid == agent.pid)
+        eventually(lambda: (report := read_report(state)) is not None and report.pid == agent.pid)
         yield agent
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(15) == 0
 
 
-def _eventually(condition: Callable[[], bool], within_s: float = 10) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 10) -> None:
+    """Wait for something to become true."""
     deadline = time.monotonic() + within_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -88,12 +89,12 @@ def test_what_happens_on_the_host_arrives_at_the_server(kernel_audit: AuditContr
             sender.connect(("127.0.0.1", 45_678))
         login = subprocess.Popen(["/bin/sh", "-c", "echo 65534 > /proc/self/loginuid"])
         login.wait()
-        _eventually(lambda: bool(_find(server, dst_endpoint__port=45_678)))
+        eventually(lambda: bool(_find(server, dst_endpoint__port=45_678)))
         # The kernel's LOGIN has a number among those of requests.
-        _eventually(lambda: bool(_find(server, metadata__event_code="LOGIN", actor__process__pid=login.pid)))
-        _eventually(lambda: len(_find(server, file__path=f"/etc/{MARK}")) == 2)
+        eventually(lambda: bool(_find(server, metadata__event_code="LOGIN", actor__process__pid=login.pid)))
+        eventually(lambda: len(_find(server, file__path=f"/etc/{MARK}")) == 2)
         command = f"/bin/ls / --{MARK} --password=[redacted]"
-        _eventually(lambda: bool(_find(server, process__cmd_line=command)))
+        eventually(lambda: bool(_find(server, process__cmd_line=command)))
 
         (listing,) = _find(server, process__cmd_line=command)
         assert listing.class_uid == 1007
@@ -133,7 +134,7 @@ def test_switching_the_audit_off_is_told_unless_the_agent_does_it(kernel_audit: 
     with server.listening():
         with running(server, state):
             subprocess.run(["auditctl", "-e", "0"], check=True, stdout=subprocess.DEVNULL)
-            _eventually(lambda: bool(_switched_off(server)))
+            eventually(lambda: bool(_switched_off(server)))
             kernel_audit.set(enabled=1)
         assert len(_switched_off(server)) == 1
         assert _report(state).counters["own"] == 1
@@ -160,13 +161,13 @@ def test_beside_auditd_the_agent_listens_and_counts(kernel_audit: AuditControl, 
     auditd = subprocess.Popen(["auditd", "-n", "-c", folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     rule = ["-a", "always,exit", "-F", "arch=b64", "-S", "execve", "-k", MARK]
     try:
-        _eventually(lambda: kernel_audit.status().pid == auditd.pid)
+        eventually(lambda: kernel_audit.status().pid == auditd.pid)
         subprocess.run(["auditctl", *rule], check=True, stdout=subprocess.DEVNULL)
         before = kernel_audit.rules()
         server = Server()
         with server.listening(), running(server, tmp_path / "state"):
             subprocess.run(["/bin/true", MARK], check=True)
-            _eventually(lambda: bool(_find(server, process__cmd_line=f"/bin/true {MARK}")))
+            eventually(lambda: bool(_find(server, process__cmd_line=f"/bin/true {MARK}")))
             assert kernel_audit.rules() == before
             report = _report(tmp_path / "state")
             assert report.modules["audit"].reason == f"listening beside process {auditd.pid}"
@@ -191,15 +192,15 @@ def test_events_wait_in_the_spool_while_the_server_is_away(kernel_audit: AuditCo
         pass
     options = ["--state-dir", str(state), "--config", str(state / "agent.toml")]
     with at_work([sys.executable, "-m", "tocsin.agent.main", "run", *options]) as agent:
-        _eventually(lambda: _report(state).pid == agent.pid)
+        eventually(lambda: _report(state).pid == agent.pid)
         subprocess.run(["/bin/true", MARK], check=True)
-        _eventually(lambda: _report(state).gauges["spool_batches"] > 0)
+        eventually(lambda: _report(state).gauges["spool_batches"] > 0)
         assert not _report(state).modules["ship"].healthy
         agent.kill()
         agent.wait()
     assert kernel_audit.rules()
     with server.listening(port), running(server, state):
-        _eventually(lambda: bool(_find(server, process__cmd_line=f"/bin/true {MARK}")))
+        eventually(lambda: bool(_find(server, process__cmd_line=f"/bin/true {MARK}")))
     epochs = [header.epoch for header in server.headers]
     assert epochs == sorted(epochs)
     assert all(a.previous == b.hash() for b, a in pairwise(server.headers))

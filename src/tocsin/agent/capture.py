@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from tocsin.agent.host.sockets import with_address
 from tocsin.agent.policy.kernel import KEY as POLICY_KEY
 from tocsin.agent.policy.protected import NETWORK
 from tocsin.agent.sensor import Sensors
@@ -33,6 +34,7 @@ REPLACE: Final = 1329  # the kernel asks whether its daemon is alive; receiving 
 FILE_ACTIVITY: Final = 1001
 UNREADABLE: Final = 0  # class of an event that holds a record as it came
 OWN: Final = "own"
+LISTEN: Final = "listen"
 _OF_TWO_SENSORS: Final = frozenset({1007, 4001})
 
 
@@ -125,6 +127,8 @@ class Capture:
                 self._leave_out(OWN)
                 continue
             event = map_event(audit_event)
+            if not event.class_uid and event.values.get("metadata.event_code") == LISTEN:
+                event = with_address(event)
             if event.class_uid in _OF_TWO_SENSORS and self.sensors.tell(event):
                 self._health.count("told_twice")
                 continue

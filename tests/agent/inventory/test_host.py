@@ -8,10 +8,11 @@ import pwd
 import socket
 from pathlib import Path
 
+from tocsin.agent.host.sockets import listening_sockets
 from tocsin.agent.inventory.accounts import accounts
 from tocsin.agent.inventory.jobs import cron_jobs, units
 from tocsin.agent.inventory.machine import machine
-from tocsin.agent.inventory.ports import listening_ports, listening_sockets
+from tocsin.agent.inventory.ports import listening_ports
 
 
 def test_accounts_are_those_of_the_system() -> None:

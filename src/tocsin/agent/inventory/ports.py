@@ -1,42 +1,22 @@
-"""Ports that somebody listens on, and who.
-
-The kernel lists listening sockets alone, so that a host with many connections costs no more.
-
-Source: sock_diag(7), linux/inet_diag.h.
-"""
+"""Ports that somebody listens on, and who."""
 
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from typing import TYPE_CHECKING, Final
 
 from tocsin.agent.host import procfs
+from tocsin.agent.host.sockets import PROTOCOLS, listening_sockets
 from tocsin.agent.inventory.item import Item
 from tocsin.model.event import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["listening_ports", "listening_sockets"]
+__all__ = ["listening_ports"]
 
-NETLINK_SOCK_DIAG: Final = 4
-SOCK_DIAG_BY_FAMILY: Final = 20
-NLMSG_DONE: Final = 3
-NLM_F_REQUEST_DUMP: Final = 0x301
-ANSWER_TIMEOUT_S: Final = 1.0
-LARGEST_ANSWER: Final = 1 << 16
-LISTENS, UNCONNECTED = 1 << 10, 1 << 7  # states, as bits: TCP's LISTEN, and UDP's only one before a connect
 OCSF_LISTEN, INBOUND, REGULAR_FILE = 10, 1, 1
 UNKNOWN: Final[dict[str, Value]] = {"process.name": "unknown"}  # the kernel itself, or another namespace's
-PROTOCOLS: Final = {"tcp": (socket.IPPROTO_TCP, LISTENS), "udp": (socket.IPPROTO_UDP, UNCONNECTED)}
-_HEADER: Final = struct.Struct("=IHHII")
-_REQUEST: Final = struct.Struct("=BBBBI48s")
-# family, state, timer, retransmits; ports; addresses; interface, cookie; expires, queues, user, inode
-_ANSWER: Final = struct.Struct("=4x2s2x16s16x12x12xII")
-
-Listening = tuple[str, str, int, int]  # protocol, address, port, inode
 
 
 def listening_ports() -> Iterator[Item]:
@@ -54,35 +34,6 @@ def listening_ports() -> Iterator[Item]:
         }
         pid = holders.get(inode, 0)
         yield Item("port", f"{protocol}:{address}:{port}", values | (_described(pid) or UNKNOWN))
-
-
-def listening_sockets() -> list[Listening]:
-    """The sockets that listen; of several that share a port, the first."""
-    found = {
-        each[:3]: each
-        for protocol in PROTOCOLS
-        for family in (socket.AF_INET, socket.AF_INET6)
-        for each in _dump(protocol, family)
-    }
-    return sorted(found.values())
-
-
-def _dump(protocol: str, family: socket.AddressFamily) -> Iterator[Listening]:
-    number, states = PROTOCOLS[protocol]
-    body = _REQUEST.pack(family, number, 0, 0, states, bytes(48))
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as sock:
-        sock.settimeout(ANSWER_TIMEOUT_S)
-        sock.send(_HEADER.pack(_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 0, 0) + body)
-        while True:
-            datagram, at = sock.recv(LARGEST_ANSWER), 0
-            while at < len(datagram):
-                length, kind, *_ = _HEADER.unpack_from(datagram, at)
-                if kind != SOCK_DIAG_BY_FAMILY:  # done, or refused
-                    return
-                port, address, _, inode = _ANSWER.unpack_from(datagram, at + _HEADER.size)
-                size = 4 if family == socket.AF_INET else 16
-                yield protocol, socket.inet_ntop(family, address[:size]), int.from_bytes(port, "big"), inode
-                at += (length + 3) & ~3
 
 
 def _holders(inodes: set[int]) -> dict[int, int]:

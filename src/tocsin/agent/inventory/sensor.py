@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tocsin.agent.host.sockets import listening_sockets
 from tocsin.agent.inventory.collect import KINDS, WATCHED, Collection
 from tocsin.agent.inventory.item import Item, event_of
-from tocsin.agent.inventory.ports import listening_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
