@@ -96,6 +96,10 @@ class Settings(BaseSettings):
         "off",
         description="Client certificates of agents over TLS: none, issued and checked where shown, or required.",
     )
+    agent_packages: Path | None = Field(
+        None,
+        description="Folder of the agent's deb and rpm, which /install.sh then installs on hosts; none if not set.",
+    )
 
     @classmethod
     def settings_customise_sources(

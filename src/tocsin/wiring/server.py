@@ -31,6 +31,7 @@ from tocsin.ingest.certificates import AgentCertificates, Mode
 from tocsin.ingest.dead_letters import DeadLetters
 from tocsin.ingest.gateway import Gateway
 from tocsin.ingest.inlet import Inlet
+from tocsin.ingest.installing import installing_routes
 from tocsin.ingest.joining import joining_routes
 from tocsin.ingest.policies import Policies
 from tocsin.ingest.reports import Reports
@@ -171,6 +172,7 @@ def _ingest(
     return [
         *ingest_routes(gateway, inlet, reports, certificates, authorize=authorize),
         *joining_routes(senders, engine, clock, certificates, ca_pem=ca_pem, clones_a_day=settings.agent_clones),
+        *installing_routes(settings.agent_packages, settings.url),
     ]
 
 
