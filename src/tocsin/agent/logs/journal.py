@@ -97,7 +97,8 @@ class Journal:
     def _begin(self) -> subprocess.Popen[bytes] | None:
         if time.monotonic() < self._begin_at_s:
             return None
-        command = ["journalctl", "--output=json", "--quiet", *self._place]
+        # Without --all a text of more than 4 KiB is null.
+        command = ["journalctl", "--output=json", "--all", "--quiet", *self._place]
         try:
             self.cursor = self.cursor or _last_cursor(command)
             # Of a journal that was empty until now everything is new.
