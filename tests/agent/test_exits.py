@@ -22,7 +22,9 @@ VARIABLES = {"HISTFILE": "/dev/null", "LD_LIBRARY_PATH": "/nonexistent", "PATH":
 LAUNCH, TERMINATE = 1, 2
 # What only one of them can know, and what differs from run to run.
 OF_ONE = {"metadata.log_name", "unmapped.audit.serial", "process.parent_process.uid"}
-OF_A_RUN = {"time", "duration", "process.pid", "actor.process.pid", "process.uid", "actor.process.uid"}
+OF_A_RUN = {"time", "duration"} | {
+    f"{who}.{name}" for who in ("process", "actor.process") for name in ("pid", "uid", "created_time")
+}
 
 
 def _of(server: Server, pid: int, activity_id: int) -> list[Event]:

@@ -129,7 +129,8 @@ def test_what_happens_on_the_host_arrives_at_the_server(kernel_audit: AuditContr
 
 def test_switching_the_audit_off_is_told_unless_the_agent_does_it(kernel_audit: AuditControl, tmp_path: Path) -> None:
     """Somebody else's `auditctl -e 0` arrives; that the agent restores what it found is only counted."""
-    assert not kernel_audit.status().enabled
+    found = kernel_audit.status().enabled  # a killed agent may have left it on
+    kernel_audit.set(enabled=0)
     server, state = Server(), tmp_path / "state"
     with server.listening():
         with running(server, state):
@@ -140,6 +141,7 @@ def test_switching_the_audit_off_is_told_unless_the_agent_does_it(kernel_audit: 
         assert _report(state).counters["own"] == 1
         assert server.headers[-1].not_kept == {"own": 1}
     assert not kernel_audit.status().enabled
+    kernel_audit.set(enabled=found)
 
 
 def _switched_off(server: Server) -> list[Event]:

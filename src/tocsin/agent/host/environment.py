@@ -31,7 +31,7 @@ class Environment:
 
     def of(self, process: Process) -> str:
         """The variables of a program that has just been started, as OCSF's JSON; empty if none is of interest."""
-        if not self._wanted:
+        if not self._wanted or not process.from_proc:  # known from a record alone: it had ended by then
             return ""
         block = b"\0" + procfs.read_environment(process.pid)
         found = [(name, block.index(start) + len(start)) for name, start in self._wanted if start in block]
