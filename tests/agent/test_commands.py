@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -83,6 +85,17 @@ def test_a_second_agent_leaves_the_state_alone(
     assert capsys.readouterr().err == said
     with alone(tmp_path / "state"):
         assert (tmp_path / "state" / "agent.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_an_agent_that_follows_a_killed_one_waits_for_its_child(tmp_path: Path) -> None:
+    """A child that dies a moment after the agent holds the folder so long; the next agent starts nevertheless."""
+    file = os.open(tmp_path / "agent.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    child = threading.Timer(0.3, os.close, [file])
+    child.start()
+    with alone(tmp_path):
+        assert (tmp_path / "agent.lock").read_text() == f"{os.getpid()}\n"
+    child.join()
 
 
 def test_an_authority_that_is_not_there_is_one_sentence(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["alone"]
 
 LOCK_FILE: Final = "agent.lock"
+# A child that a killed agent had forked dies with it, but not in the same moment.
+PATIENCE_S: Final = 2.0
+LOOK_EVERY_S: Final = 0.05
 
 
 @contextmanager
@@ -23,7 +27,7 @@ def alone(state_dir: Path) -> Iterator[None]:
     """Hold the state folder; the kernel lets it go with the process, however that ends.
 
     Raises:
-        WrongState: another agent holds it; names its process.
+        WrongState: another agent holds it and goes on doing so; names its process.
         InvalidSetting: the folder cannot be written.
     """
     try:
@@ -32,7 +36,7 @@ def alone(state_dir: Path) -> Iterator[None]:
         raise InvalidSetting(f"{state_dir / LOCK_FILE}: {error.strerror}") from error
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, time.monotonic() + PATIENCE_S)
         except BlockingIOError as error:
             holder = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
             raise WrongState(f"an agent (process {holder}) already runs with {state_dir}") from error
@@ -41,3 +45,15 @@ def alone(state_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def _lock(file: int, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(LOOK_EVERY_S)
+        else:
+            return
