@@ -12,6 +12,7 @@ from stored_events import StoredEvents
 from tocsin.cli.app import main
 from tocsin.config import load_settings
 from tocsin.model.event import Event
+from tocsin.state.life.tags import tag_agent
 from tocsin.wiring.clock import SystemClock
 from tocsin.wiring.first_start import open_server_state
 
@@ -56,6 +57,14 @@ class Kept:
     def use_rules(self) -> None:
         """From now on they are the active ones, with a noise budget of one alert a day."""
         (self._folder / "tocsin.toml").write_text(f"rulesets = []\nrules = ['{self.rules}']\nnoise_budget = 1\n")
+
+    def tag(self, agent: str, tags: dict[str, str]) -> None:
+        """Give an agent tags."""
+        settings = load_settings(self._folder / "tocsin.toml", data_dir=self._folder / "data")
+        engine = open_server_state(settings, 0)
+        with engine.begin() as connection:
+            tag_agent(connection, settings.org, agent, tags, (), 0)
+        engine.dispose()
 
     def reports(self, *arguments: str) -> dict[str, dict[str, Any]]:
         """Backtests by title."""
@@ -112,6 +121,34 @@ def test_a_correlation_comes_with_what_it_looks_at(kept: Kept, named: str) -> No
     told = {title: (each["hits"], each["alerts"], each["silent"]) for title, each in reports.items()}
     assert told == {"Login": (2, 0, True), "Many logins": (2, 1, False)}
     assert list(kept.reports(_SHELL)) == ["Shell"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "shells"),
+    [
+        ("include: [role=web]", 1),
+        ("include: [role=db, canary]", 0),
+        ("exclude: [role]", 0),
+        ("exclude: [role=db]", 1),
+        ("include: [role=web], exclude: [env=test]", 0),
+    ],
+)
+def test_a_backtest_leaves_out_agents_that_the_rule_is_not_for(kept: Kept, tags: str, shells: int) -> None:
+    """By the tags that agents have now, as the running detector does; suppressed or not."""
+    kept.tag("h", {"role": "web", "env": "test"})
+    kept.rules.write_text(_RULES.replace("/sh}, condition: s}", f"/sh}}, condition: s}}\ntocsin: {{tags: {{{tags}}}}}"))
+    assert kept.reports(str(kept.rules))["Shell"]["hits"] == shells
+    assert kept.reports("--without-suppressions", str(kept.rules))["Shell"]["alerts"] == shells
+
+
+@pytest.mark.parametrize(("role", "hits"), [("web", 1), ("db", 0)])
+def test_a_backtest_minds_which_agents_a_ruleset_is_assigned_to(kept: Kept, role: str, hits: int) -> None:
+    """A correlation counts only what the agents of its rules' ruleset have sent."""
+    kept.use_rules()
+    kept.tag("h", {"role": "web"})
+    kept.run("rules", "assign", "rules", "--tag", f"role={role}")
+    found = {title: report["alerts"] for title, report in kept.reports().items()}
+    assert found == {"Shell": hits, "Login": 0, "Many logins": hits, "Seldom": 0}
 
 
 def test_suppressions_in_force_are_told_apart(kept: Kept) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.adapters.duckdb_rows import DuckdbRows
@@ -19,6 +20,7 @@ from tocsin.detect.history.in_force import NO_TERMS, Terms
 from tocsin.detect.history.report import Report
 from tocsin.detect.history.scan import Period, Progress
 from tocsin.detect.history.sieve import Sifted
+from tocsin.detect.life.books import RuleBooks, read_said
 from tocsin.detect.sigma.library import Library
 from tocsin.model.condition import Condition
 from tocsin.model.rule import Rule
@@ -26,7 +28,7 @@ from tocsin.ports import Piece, Selection
 from tocsin.state.engine import reading
 from tocsin.state.life.suppressions import listed
 
-__all__ = ["History", "cheapest_search", "search_with_duckdb", "terms_in_force"]
+__all__ = ["History", "cheapest_search", "search_with_duckdb", "terms_in_force", "where_they_apply"]
 
 
 class History:
@@ -58,6 +60,14 @@ def terms_in_force(state: sa.Engine, settings: Settings, now_ms: int) -> Terms:
         kept = listed(connection, settings.org)
     in_force = tuple(each for each in kept if each.state(now_ms) == "in force")
     return Terms(in_force, settings.noise_budget)
+
+
+def where_they_apply(library: Library, state: sa.Engine, settings: Settings) -> Library:
+    """The same rules, each only for the agents that its tags and its ruleset's assignments let it apply to."""
+    with reading(state) as connection:
+        said = read_said(connection)
+    org_rules = RuleBooks(settings.rulesets, settings.rules).org_rules(settings.org, library, said)
+    return replace(library, rules=tuple(map(org_rules.narrowed, library.rules)))
 
 
 def cheapest_search(rules: Sequence[Rule], sifted: Sequence[Sifted], period: Period, progress: Progress) -> Found:

@@ -55,7 +55,7 @@ def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     from tocsin.detect.history.scan import Period
     from tocsin.wiring.clock import SystemClock
     from tocsin.wiring.first_start import open_server_state
-    from tocsin.wiring.history import History, terms_in_force
+    from tocsin.wiring.history import History, terms_in_force, where_they_apply
     from tocsin.wiring.storage import open_storage
 
     settings = existing_settings(config, data_dir)
@@ -63,6 +63,7 @@ def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     period = Period(*span(last, since, until, now))
     chosen = named_library(rules or [], settings)
     state = open_server_state(settings, now)
+    chosen = where_they_apply(chosen, state, settings)
     terms = NO_TERMS if regardless else terms_in_force(state, settings, now)
     with closing(open_storage(settings, state)) as storage, progress("events") as bar:
         reports = History(storage.query, settings.org).backtest(chosen, period, bar, terms)

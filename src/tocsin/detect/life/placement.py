@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from tocsin.columnar.frame import Frame
+from tocsin.model.condition import And, Field, Match, Not, Or, Relation, Text
 from tocsin.model.correlation import Correlation
 from tocsin.model.life import State
 from tocsin.model.rule import Rule
@@ -15,6 +16,7 @@ from tocsin.model.rule import Rule
 __all__ = ["NOWHERE", "OrgRules", "Placement"]
 
 Tags = Mapping[str, str]
+_AGENT = Field("device.uid")
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,19 @@ class OrgRules:
 
     def applies(self, rule: Rule, agent: str) -> bool:
         """Whether the rule applies to what that agent sends."""
-        if not self.has(rule):
-            return False
-        tags = self.tags.get(agent, {})
+        return self.has(rule) and self._is_for(rule, self.tags.get(agent, {}))
+
+    def narrowed(self, rule: Rule) -> Rule:
+        """The rule with the agents that it is for in its condition: the same answer, where no placement is at hand."""
+        if not self.restricts(rule):
+            return rule
+        untagged = self._is_for(rule, {})
+        # None is called "", so that a rule that is for no agent at all finds nothing.
+        others = [agent for agent, tags in self.tags.items() if self._is_for(rule, tags) is not untagged] or [""]
+        sent_by_them = Or(tuple(Match(_AGENT, Text(Relation.EQUALS, agent, cased=True)) for agent in sorted(others)))
+        return replace(rule, condition=And((rule.condition, Not(sent_by_them) if untagged else sent_by_them)))
+
+    def _is_for(self, rule: Rule, tags: Tags) -> bool:
         wanted = self.assigned.get(self.rulesets.get(rule.id, ""))
         assigned = wanted is None or any(each.items() <= tags.items() for each in wanted)
         included = not rule.life.include or _any_of(rule.life.include, tags)
