@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import random
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.receiving import Server
+from agent.receiving import Answer, Server
 from tocsin.agent.config import SpoolSettings
 from tocsin.agent.deliver import ship
 from tocsin.agent.deliver.ship import Shipper
@@ -146,6 +148,51 @@ def test_what_goes_wrong_with_many_is_asked_of_one(
     assert server.together == together
     assert [header.sequence for header in server.headers] == list(range(12))
     assert "refused" not in {name for name, count in sender.health.snapshot().counters.items() if count}
+
+
+class Fickle(Server):
+    """Takes a request or not, and says so or not."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self._chance = chance
+
+    def batch(self, body: bytes) -> Answer:
+        return self._perhaps(lambda: super(Fickle, self).batch(body))
+
+    def batches(self, body: bytes) -> Answer:
+        parts = msgspec.msgpack.decode(body, type=list[bytes])
+        return self._perhaps(lambda: [super(Fickle, self).batch(part) for part in parts][-1])
+
+    def _perhaps(self, take: Callable[[], Answer]) -> Answer:
+        failure: Answer = self._chance.choice([(503, b""), (429, b""), (200, b"<html>"), (500, b"oops")])
+        what = self._chance.random()
+        if what < 0.2:
+            return failure
+        answer = take()
+        return failure if what < 0.4 else answer
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_the_server_answers_each_batch_arrives_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Also when requests are taken and their answers lost, and more is sealed meanwhile: in order, none missing."""
+    monkeypatch.setattr(ship, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(ship, "LONGEST_PAUSE_S", 0.01)
+    server = Fickle(random.Random(seed))  # noqa: S311 -- repeatable, no secret
+    server.key = KEY.public_key()
+    with server.listening():
+        sender = Sender(tmp_path, server.url)
+        sender.send(150)
+        sender.shipper.start()
+        for _ in range(30):
+            sender.send(5)
+            time.sleep(0.002)
+        _eventually(lambda: sender.spool.waiting == 0, 30)
+        sender.shipper.stop(1)
+    assert [header.sequence for header in server.headers] == list(range(300))
+    assert len(server.events) == 300
 
 
 def test_a_conflict_goes_on_in_a_later_epoch(tmp_path: Path, server: Server) -> None:
