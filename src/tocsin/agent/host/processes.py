@@ -116,8 +116,9 @@ class ProcessTable:
         process.launched_ms = time_ms
         if process.parent is None or process.parent.pid != parent_pid:
             process.parent = self.find(parent_pid, time_ms)
-        if process.from_proc:
-            process.container = procfs.read_container(pid)
+        # One that has ended by now is still where it was.
+        if process.from_proc and (cgroup := procfs.read_cgroup(pid)):
+            process.container = procfs.container_of(cgroup)
         if process.container is None and not process.from_proc and process.parent:
             process.container = process.parent.container
         self.run(process, name, exe, cmd_line)

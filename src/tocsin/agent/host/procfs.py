@@ -16,6 +16,7 @@ __all__ = [
     "Identity",
     "Stat",
     "container_of",
+    "read_cgroup",
     "read_cmd_line",
     "read_container",
     "read_environment",
