@@ -34,8 +34,15 @@ class Collector:
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
 
     def memory_mib(self) -> float:
+        """The most that was ever resident."""
+        return self._status_mib("VmHWM:")
+
+    def resident_mib(self) -> float:
+        return self._status_mib("VmRSS:")
+
+    def _status_mib(self, name: str) -> float:
         lines = [line for pid in self.pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
-        return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+        return sum(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 @contextmanager

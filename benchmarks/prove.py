@@ -21,6 +21,7 @@ LINUX_RULES = [str(DATA / "sigma" / part / "linux") for part in ("rules", "rules
 BENCHMARKS = {
     "detection": ["benchmarks/detection.py"],
     "agent": ["benchmarks/agent.py"],
+    "agent-memory": ["benchmarks/agent_memory.py"],
     "files": ["benchmarks/files.py"],
     "rsigma-differences": ["benchmarks/rsigma_agreement.py"],
     "latency": ["benchmarks/latency.py", "--seconds", "30", "--rules", *LINUX_RULES],

@@ -44,8 +44,8 @@ class WatchTree:
         self._handles: dict[str, Handle] = {}
         self._several_names: dict[Handle, str] = {}
         self.unwatched: dict[str, str] = {}
-        self.covers = lru_cache(maxsize=4096)(self._covers)
-        self.concerns = lru_cache(maxsize=4096)(self._concerns)
+        self.covers = lru_cache(maxsize=1024)(self._covers)
+        self.concerns = lru_cache(maxsize=1024)(self._concerns)
 
     def __len__(self) -> int:
         return len(self._folders)

@@ -116,7 +116,7 @@ def _set_integer(values: dict[str, Value], path: str, text: str) -> None:
         values[path] = number
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _file_values(prefix: str, path: str, type_id: int) -> tuple[tuple[str, Value], ...]:
     name = posixpath.basename(path.rstrip("/")) or path
     return (f"{prefix}.path", path), (f"{prefix}.name", name), (f"{prefix}.type_id", type_id)

@@ -132,7 +132,7 @@ def _set_file(values: dict[str, Value], record: AuditRecord, path: str) -> None:
         values["file.type_id"] = _type_id(record.get("mode"))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _folder(path: str) -> tuple[tuple[str, Value], ...]:
     folder = posixpath.dirname(path)
     return (("file.parent_folder", folder),) if folder else ()

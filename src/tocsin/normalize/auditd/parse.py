@@ -142,7 +142,7 @@ def _parse_odd_header(kind: str, node: str, text: str) -> AuditRecord:
     return AuditRecord(kind, stamp[0], stamp[1], node, keys, values)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)  # of the few events that are under way at one time
 def _stamp(head: str) -> tuple[int, int] | None:
     """Time in ms and serial; the records of one event share it, hence the cache."""
     found = _STAMP.fullmatch(head)
