@@ -111,10 +111,11 @@ def test_file_names_are_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A file that is no UTF-8 is one error, and the others are looked at all the same."""
-    (tmp_path / "bad.yml").write_bytes(b"title: \xff")
+    """A file that is no UTF-8 is one error with its line, and the others are looked at all the same."""
+    (tmp_path / "bad.yml").write_bytes(b"id: x\ntitle: \xff")
     complaints = lint_files(_files(tmp_path, good=GOOD_RULE.replace("medium", "none")))
-    assert {each.lint for each in complaints} >= {"not-readable", "invalid-level"}
+    assert {(each.lint, each.line) for each in complaints if "bad" in each.path} == {("not-readable", 2)}
+    assert "invalid-level" in {each.lint for each in complaints}
 
 
 def test_what_would_not_end_is_no_yaml_to_lint() -> None:

@@ -15,7 +15,7 @@ from tocsin.detect.sigma.rule import Placeholders, load_rule
 from tocsin.model.errors import InvalidRule
 from tocsin.model.rule import Rule
 
-__all__ = ["CompiledRule", "Kind", "RuleFile", "kind_of", "read_rule_file", "rule_file", "values_of"]
+__all__ = ["CompiledRule", "Kind", "RuleFile", "kind_of", "not_utf8", "read_rule_file", "rule_file", "values_of"]
 
 
 class Kind(enum.Enum):
@@ -112,13 +112,14 @@ def _read(path: str, content: bytes) -> RuleFile:
     except InvalidRule as error:
         refused.append(error)
     except UnicodeDecodeError as error:
-        refused.append(_not_utf8(content, error.start, path))
+        refused.append(not_utf8(content, error.start, path))
     rules = tuple(CompiledRule(each) for each in found if kind_of(each) is Kind.RULE)
     others = tuple(each for each in found if kind_of(each) is not Kind.RULE)
     return RuleFile(path, content, rules, others, tuple(refused))
 
 
-def _not_utf8(content: bytes, at: int, path: str) -> InvalidRule:
+def not_utf8(content: bytes, at: int, path: str) -> InvalidRule:
+    """Why a file cannot be read whose byte at that place is not UTF-8."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return InvalidRule("the file is in UTF-16; a rule file must be in UTF-8", path, 1)
     reason = f"a rule file must be a text in UTF-8; byte {content[at]:#04x} here cannot be"

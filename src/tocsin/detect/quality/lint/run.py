@@ -16,6 +16,7 @@ from tocsin.detect.quality.lint.registry import Issue, Level, Lint
 from tocsin.detect.quality.lint.techniques import UNKNOWN_TECHNIQUE, unknown_techniques
 from tocsin.detect.quality.lint.text import Edit, RuleText, rule_texts
 from tocsin.detect.sigma.library import rule_files
+from tocsin.detect.sigma.rule_file import not_utf8
 from tocsin.model.errors import InvalidRule
 
 __all__ = ["Complaint", "lint_files", "lint_text", "mended", "mended_file"]
@@ -90,10 +91,14 @@ def _silenced(text: str) -> dict[str, set[int]]:
 
 def _read(path: Path) -> tuple[list[RuleText], list[Complaint]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         return [], [_of_file(path, 0, "not-readable", f"the file cannot be read: {error}")]
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        why = not_utf8(content, error.start, str(path))
+        return [], [_of_file(path, why.line, "not-readable", why.reason)]
     return _parsed(path, text)
 
 
