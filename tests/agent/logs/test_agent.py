@@ -150,7 +150,17 @@ def test_what_a_real_container_runs_is_told_with_its_name(kernel_audit: AuditCon
         _enrolled(server, state)
         agent = _start(state)
         try:
-            command = [*PODMAN, "run", "-d", f"--name={NAME}", *LIMITS, IMAGE, "/bin/sh", "-c", "sleep 1; /bin/id -u"]
+            command = [
+                *PODMAN,
+                "run",
+                "-d",
+                f"--name={NAME}",
+                *LIMITS,
+                IMAGE,
+                "/bin/sh",
+                "-c",
+                "sleep 1; /bin/id -u; :",
+            ]
             uid = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
             _eventually(lambda: _started(server, "/bin/id -u"))
         finally:
