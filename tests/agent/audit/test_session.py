@@ -14,6 +14,7 @@ import pytest
 from tocsin.agent.audit.control import AuditControl
 from tocsin.agent.audit.netlink import KernelRefused, Record
 from tocsin.agent.audit.rule_set import BASE_RULES, login_homes, read_rules
+from tocsin.agent.audit.rules import compile_rules
 from tocsin.agent.audit.session import AuditSession, Limits
 
 pytestmark = pytest.mark.root
@@ -124,3 +125,23 @@ def test_the_kernels_refusal_says_what_was_asked(kernel_audit: AuditControl) -> 
     """Deleting a rule that is not there names the request and the reason."""
     with pytest.raises(KernelRefused, match="refused to delete the rule: No such file"):
         kernel_audit.delete_rule(read_rules([BASE_RULES], []).rules[0].pack())
+
+
+def test_the_kernel_is_not_asked_for_rules_whose_folder_is_missing(kernel_audit: AuditControl, tmp_path: Path) -> None:
+    """They wait without a word of the kernel, which tells of each refusal, and are loaded once it is there."""
+    wanted = tmp_path / "later"
+    rules = compile_rules(
+        f"-w {wanted}/file -p wa -k waits\n-a always,exit -S mkdirat -F dir={wanted}\n", "later"
+    ).rules
+    session = AuditSession.start(tmp_path, Limits())
+    try:
+        session.load([])  # switches auditing on
+        session.receiver.drain()
+        assert session.load(rules) == 0
+        assert len(session.absent) == len(rules)
+        assert not [text for _, text in session.receiver.receive(0.5) if b"op=add_rule" in text]
+        wanted.mkdir()
+        assert session.load(rules) == len(rules)
+    finally:
+        session.stop()
+    assert kernel_audit.rules() == []

@@ -70,6 +70,7 @@ class Rule:
     mask: tuple[int, ...] = EVERY_SYSCALL
     fields: list[tuple[int, int, int]] = field(default_factory=list)
     strings: list[bytes] = field(default_factory=list)
+    folder: str = ""  # must be there, or the kernel refuses the rule
 
     def add_number(self, name: str, operator: str, value: int) -> None:
         """Append a condition on a numeric field."""
@@ -80,6 +81,8 @@ class Rule:
         encoded = value.encode()
         self.fields.append((FIELDS[name], OPERATORS[operator], len(encoded)))
         self.strings.append(encoded)
+        if name in PATH_FIELDS:
+            self.folder = value if name == "dir" else str(Path(value).parent)
 
     def pack(self) -> bytes:
         """The rule as `struct audit_rule_data`."""

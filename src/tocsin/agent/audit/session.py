@@ -145,6 +145,8 @@ class AuditSession:
         return len(self._found.exclusions)
 
     def _prepend(self, rule: Rule) -> bool:
+        if _must_wait(rule):
+            return False
         try:
             self.control.add_rule(rule.pack())
         except KernelRefused:
@@ -156,6 +158,9 @@ class AuditSession:
             self.control.delete_rule(packed)
 
     def _add(self, rule: Rule, packed: bytes) -> bool:
+        if _must_wait(rule):
+            self.absent.append(f"{rule.text}: {rule.folder} does not exist")
+            return False
         try:
             self.control.add_rule(packed)
         except KernelRefused as error:
@@ -222,3 +227,8 @@ def _settings(status: AuditStatus) -> dict[str, int]:
 
 def _boot_id() -> str:
     return BOOT_ID.read_text().strip()
+
+
+def _must_wait(rule: Rule) -> bool:
+    """Whether the folder of the rule's path is missing: it is not asked for, as the kernel tells of each refusal."""
+    return bool(rule.folder) and not Path(rule.folder).exists()
