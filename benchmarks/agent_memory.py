@@ -2,8 +2,9 @@
 
     sudo .venv/bin/python benchmarks/agent_memory.py
 
-All that the settings switch on by default runs (audit, files, names, inventory, logs); the agent is enrolled and ships. It
-is resident memory as the kernel counts it, and the most that it ever was (VmHWM).
+All that the settings switch on by default runs (audit, files, names, inventory, logs); the agent is enrolled and ships.
+It is resident memory as the kernel counts it, and the most that it ever was (VmHWM).
+
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from tocsin.detect.sigma.library import load, ruleset_folder
 from tocsin.model.condition import Keyword, leaves
 from tocsin.model.rule import Rule
 from tocsin.state.engine import open_state
-from tocsin.wiring.history import History, search_with_duckdb
+from tocsin.wiring.stored.history import History, search_with_duckdb
 
 DATA = Path(os.environ.get("TOCSIN_TEST_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 PERIOD = Period(START, START + DAYS * DAY_MS)

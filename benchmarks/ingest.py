@@ -27,7 +27,7 @@ from fleet import SEED, Sender, activity, enrol, now_ms
 from report import table
 from tocsin.state.engine import open_state
 from tocsin.testing import Installation, installed
-from tocsin.wiring.first_start import make_enrolment_token
+from tocsin.wiring.processes.first_start import make_enrolment_token
 
 AGENTS = 100
 BATCH_MS = 250

@@ -15,7 +15,7 @@ from tocsin.model import wire
 from tocsin.model.event import Event
 from tocsin.state.engine import open_state
 from tocsin.testing import wait_for
-from tocsin.wiring.first_start import make_enrolment_token
+from tocsin.wiring.processes.first_start import make_enrolment_token
 
 WITHIN_S = 240.0
 

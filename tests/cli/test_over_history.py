@@ -14,7 +14,7 @@ from tocsin.config import load_settings
 from tocsin.model.event import Event
 from tocsin.state.life.tags import tag_agent
 from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state
+from tocsin.wiring.processes.first_start import open_server_state
 
 _RULES = """\
 title: Seldom

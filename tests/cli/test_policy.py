@@ -14,8 +14,8 @@ from tocsin.model.event import Event, Value
 from tocsin.state.engine import open_state
 from tocsin.state.tables import agent
 from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state
-from tocsin.wiring.storage import open_storage
+from tocsin.wiring.lake.storage import open_storage
+from tocsin.wiring.processes.first_start import open_server_state
 
 BASE = "[[exclude]]\nexe = ['/usr/bin/rsync']\n"
 WEB = "[agents]\nrole = 'web'\n\n[events.network_activity]\nsample = 10\n"

@@ -18,7 +18,7 @@ from tocsin.ingest.senders import Enrolment, enroll
 from tocsin.state.engine import open_state
 from tocsin.state.tables import agent, rule_version
 from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state
+from tocsin.wiring.processes.first_start import open_server_state
 
 RULE = """title: {title}
 id: {id}

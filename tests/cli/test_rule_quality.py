@@ -23,7 +23,7 @@ from tocsin.model.event import Event
 from tocsin.model.finding import Finding
 from tocsin.ports import Selection
 from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import open_server_state
+from tocsin.wiring.processes.first_start import open_server_state
 
 _RULE = """\
 title: Command Of A Web Server

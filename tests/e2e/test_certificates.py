@@ -35,7 +35,7 @@ from tocsin.model import wire
 from tocsin.model.event import Event
 from tocsin.state.engine import open_state
 from tocsin.testing import wait_for
-from tocsin.wiring.first_start import make_enrolment_token
+from tocsin.wiring.processes.first_start import make_enrolment_token
 
 pytestmark = pytest.mark.slow
 ADDRESS = "127.0.0.2"  # on every Linux host, and not taken for loopback, so served over TLS

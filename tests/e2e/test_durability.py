@@ -22,7 +22,7 @@ from tocsin.model import wire
 from tocsin.model.event import Event
 from tocsin.state.engine import open_state
 from tocsin.testing import Installation, installed, wait_for
-from tocsin.wiring.first_start import make_enrolment_token
+from tocsin.wiring.processes.first_start import make_enrolment_token
 
 DISK_BYTES = 48 * 1024 * 1024
 ROWS = 50

@@ -32,7 +32,7 @@ from tocsin.model.event import Event, Value
 from tocsin.ports import Selection
 from tocsin.state.engine import open_state
 from tocsin.testing import Receiver, free_port, wait_for
-from tocsin.wiring.first_start import make_enrolment_token
+from tocsin.wiring.processes.first_start import make_enrolment_token
 
 ROUNDS = int(os.environ.get("TOCSIN_KILL_ROUNDS", "4"))
 EVENTS_PER_BATCH = 20

@@ -28,7 +28,7 @@ from tocsin.model.event import Event
 from tocsin.ports import Selection
 from tocsin.state.engine import open_state
 from tocsin.testing import Receiver, wait_for
-from tocsin.wiring.first_start import make_enrolment_token
+from tocsin.wiring.processes.first_start import make_enrolment_token
 from tocsin.wiring.verify import Period, open_evidence, verify
 
 pytestmark = pytest.mark.slow

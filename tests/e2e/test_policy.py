@@ -25,7 +25,7 @@ from tocsin.ports import Selection
 from tocsin.state.engine import open_state, reading
 from tocsin.state.policies import NewPolicy, add_policies
 from tocsin.testing import Installation, installed, wait_for
-from tocsin.wiring.storage import open_storage
+from tocsin.wiring.lake.storage import open_storage
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 

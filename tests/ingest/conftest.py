@@ -35,7 +35,7 @@ from tocsin.ports import LogEntry
 from tocsin.state.engine import open_state, reading
 from tocsin.state.tables import dead_letter
 from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import make_enrolment_token
+from tocsin.wiring.processes.first_start import make_enrolment_token
 from tocsin.wiring.sources import READERS
 
 

@@ -1,7 +1,6 @@
 """The packaged agent on a booted Debian 12: its own kernel, systemd as PID 1, AppArmor, the hardened unit.
 
-Takes minutes a machine, since by default all of it is computed in software; `make prove` runs it. With
-TOCSIN_UPDATE_GOLDEN what the kernel told becomes `golden/auditd/booted-debian-12.log` again.
+Takes minutes a machine, since by default all of it is computed in software.
 """
 
 from __future__ import annotations
@@ -19,12 +18,6 @@ import pytest
 
 from tocsin.testing import Installation, free_port, installed
 from vm.machine import HOST, ROOT, Kept, Machine, make_image
-
-GOLDEN = ROOT / "tests" / "golden" / "auditd" / "booted-debian-12.log"
-# What only a booted machine tells, one line of each event's records.
-DEEDS = re.compile(
-    r'KERN_MODULE|apparmor="(DENIED|STATUS)"|comm="(sshd|sudo)"|exe="/usr/sbin/sshd"|unit=deed|"/etc/cron.d/deed"'
-)
 
 pytestmark = [
     pytest.mark.slow,

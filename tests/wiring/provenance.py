@@ -25,8 +25,8 @@ from tocsin.state.position import claim, commit_position
 from tocsin.state.tables import agent
 from tocsin.stream import Runner
 from tocsin.wiring.clock import SystemClock
-from tocsin.wiring.first_start import server_key
 from tocsin.wiring.names import DETECTOR
+from tocsin.wiring.processes.first_start import server_key
 from tocsin.wiring.verify import Period, Verdict, open_evidence, verify
 
 

@@ -24,8 +24,8 @@ from tocsin.state.engine import reading
 from tocsin.state.life.suppressions import NewSuppression
 from tocsin.state.life.suppressions import add as suppress
 from tocsin.state.tables import alert, alert_event, intel_block, org
+from tocsin.wiring.detection.listed import Listed
 from tocsin.wiring.intel import Hunter
-from tocsin.wiring.listed import Listed
 
 HUNT_MS = 3 * DAY
 

@@ -45,7 +45,7 @@ def token(
     """Make a token that lets a host enrol, and print the command to run there."""
     from tocsin.state.life.tags import parse_tags
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import make_enrolment_token, open_server_state, with_fingerprint
+    from tocsin.wiring.processes.first_start import make_enrolment_token, open_server_state, with_fingerprint
 
     tags = parse_tags(tag or ())
     settings = existing_settings(config, data_dir)

@@ -123,7 +123,7 @@ def close(
 def _opened(settings: Settings) -> tuple[sa.Engine, int]:
     """The state, and what time it is (ms)."""
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     now = SystemClock().now_ms()
     return open_server_state(settings, now), now
@@ -152,7 +152,7 @@ def _table(alerts: list[Alert], now_ms: int) -> Table:
 
 def _rule(settings: Settings, rule_id: str) -> Rule | None:
     """The rule that fired, if it is still among the active ones."""
-    from tocsin.wiring.active_rules import active_library
+    from tocsin.wiring.rules.active import active_library
 
     library = active_library(settings)
     return next((rule for rule in library.rules if rule.id == rule_id), None)

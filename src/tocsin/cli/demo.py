@@ -43,8 +43,8 @@ def demo(
     """
     from rich.console import Console
 
-    from tocsin.wiring.log_format import configure_log
-    from tocsin.wiring.up import Up
+    from tocsin.wiring.processes.log_format import configure_log
+    from tocsin.wiring.processes.up import Up
 
     configure_log()
     folder = data_dir or Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
@@ -69,7 +69,7 @@ def _play(settings: Settings, console: Console, over_s: float, stay: bool) -> No
     from tocsin.alert import read
     from tocsin.state.engine import reading
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import make_enrolment_token, open_server_state
+    from tocsin.wiring.processes.first_start import make_enrolment_token, open_server_state
     from tocsin.wiring.replay import Replay, demo_events
 
     clock = SystemClock()

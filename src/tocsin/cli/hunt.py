@@ -16,7 +16,7 @@ from tocsin.model.errors import InvalidQuery, NotFound
 
 if TYPE_CHECKING:
     from tocsin.intel.indicator import Indicator
-    from tocsin.wiring.hunt import Hunted
+    from tocsin.wiring.stored.hunt import Hunted
 
 __all__ = ["add_to"]
 
@@ -51,10 +51,10 @@ def hunt(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     from tocsin.conditions.parse_sql import parse_filter
     from tocsin.detect.history.scan import Period
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
-    from tocsin.wiring.history import History
-    from tocsin.wiring.hunt import hunt_expression, hunt_indicators
-    from tocsin.wiring.storage import open_storage
+    from tocsin.wiring.lake.storage import open_storage
+    from tocsin.wiring.processes.first_start import open_server_state
+    from tocsin.wiring.stored.history import History
+    from tocsin.wiring.stored.hunt import hunt_expression, hunt_indicators
 
     values = [*(ip or []), *(domain or []), *(url or []), *(hash_ or [])]
     if bool(where.strip()) == bool(values or file):

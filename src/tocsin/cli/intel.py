@@ -197,7 +197,7 @@ def lookup(
 def _opened(settings: Settings) -> tuple[sa.Engine, int]:
     """The state, and what time it is (ms)."""
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     now = SystemClock().now_ms()
     return open_server_state(settings, now), now

@@ -43,7 +43,7 @@ def opened(config: Path | None, data_dir: Path | None, who: str = "") -> Opened:
         NotFound: there is no data yet; says what to do.
     """
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     settings = existing_settings(config, data_dir)
     now_ms = SystemClock().now_ms()

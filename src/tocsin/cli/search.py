@@ -56,8 +56,8 @@ def search(
     from tocsin.conditions.parse_sql import parse_filter
     from tocsin.ports import Selection
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
-    from tocsin.wiring.storage import open_storage
+    from tocsin.wiring.lake.storage import open_storage
+    from tocsin.wiring.processes.first_start import open_server_state
 
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()

@@ -36,8 +36,8 @@ def up(
 ) -> None:
     """Start everything on this machine; print the URL and the first-login token; run until interrupted."""
     from tocsin.config import strange_variables
-    from tocsin.wiring.log_format import configure_log
-    from tocsin.wiring.up import Up
+    from tocsin.wiring.processes.log_format import configure_log
+    from tocsin.wiring.processes.up import Up
 
     configure_log()
     settings = load_settings(config, data_dir=data_dir, host=host, port=port, webhook_url=webhook_url)
@@ -70,17 +70,17 @@ def serve(
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no part of Tocsin; parts are {', '.join(ROLES)}")
     from tocsin.agent.operate.supervised import end_with_supervisor
-    from tocsin.wiring.log_format import configure_log
+    from tocsin.wiring.processes.log_format import configure_log
 
     end_with_supervisor()
     configure_log()
     settings = load_settings(config, data_dir=data_dir, host=host, port=port)
     if {"gateway", "api"} & set(roles):
-        from tocsin.wiring import server
+        from tocsin.wiring.processes import server
 
         server.run(settings, set(roles))
         _leave()
-    from tocsin.wiring import consumers
+    from tocsin.wiring.processes import consumers
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -38,7 +38,7 @@ def existing_settings(config: Path | None, data_dir: Path | None) -> Settings:
     Raises:
         NotFound: there is no data yet; says what to do.
     """
-    from tocsin.wiring.claim import as_served
+    from tocsin.wiring.processes.claim import as_served
 
     settings = load_settings(config, data_dir=data_dir)
     if not settings.state_url and not (settings.data_dir / "state.db").exists():

@@ -33,7 +33,7 @@ def token(
     from tocsin.api.auth import issue_token
     from tocsin.state.tables import user
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()

@@ -64,7 +64,7 @@ def _examine(config: Path | None, data_dir: Path | None, last: str, agent: str) 
     from tocsin.cli.progress import progress
     from tocsin.state.engine import reading
     from tocsin.state.life.tags import find_agent
-    from tocsin.wiring.event_log import open_log
+    from tocsin.wiring.lake.event_log import open_log
     from tocsin.wiring.verify import Period, open_evidence, verify
 
     server = opened(config, data_dir)

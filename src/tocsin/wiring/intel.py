@@ -31,8 +31,8 @@ from tocsin.ports import Clock, EventLog, Piece
 from tocsin.state.engine import reading
 from tocsin.state.life.suppressions import listed as suppressions
 from tocsin.state.tables import EVERY_ORG, org
-from tocsin.wiring.history import History
-from tocsin.wiring.part import Part
+from tocsin.wiring.processes.part import Part
+from tocsin.wiring.stored.history import History
 
 __all__ = ["Hunter", "intel_parts"]
 

@@ -29,8 +29,8 @@ from tocsin.model.event import Event
 from tocsin.model.finding import Finding, alert_id
 from tocsin.model.rule import Rule
 from tocsin.normalize import auditd
-from tocsin.wiring.history import History, search_with_duckdb
 from tocsin.wiring.replay import demo_events
+from tocsin.wiring.stored.history import History, search_with_duckdb
 
 DAY = 86_400_000
 PERIOD = Period(NOW - 3 * DAY, NOW + DAY)

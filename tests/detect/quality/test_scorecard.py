@@ -20,7 +20,7 @@ from tocsin.model.event import Event, Value
 from tocsin.model.rule import Rule
 from tocsin.model.wire import PlainRecord
 from tocsin.state.tables import alert, alert_event, rule_cost, rule_hit, rule_state
-from tocsin.wiring.history import History
+from tocsin.wiring.stored.history import History
 
 _TODAY = dt.date(2026, 11, 23)
 _ID = "5d4c5a3e-6b1d-4b0f-9a7e-2c8f3e1d0a11"

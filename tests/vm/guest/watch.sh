@@ -6,7 +6,7 @@ join
 start
 systemctl show -p MainPID,MemoryCurrent,MemoryPeak tocsin-agent
 tocsin-agent doctor
-audit record >$KEPT/records &
+/opt/tocsin-agent/python/bin/python3.11 -I ./audit.py record >$KEPT/records & # a function would be a shell more to end
 recorder=$!
 sleep 2
 

@@ -12,7 +12,7 @@ from tocsin.cli.opened import WhoOption, opened
 from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
-    from tocsin.wiring.policy_folder import PolicyPlan
+    from tocsin.wiring.policy.folder import PolicyPlan
 
 __all__ = ["add_to", "tags_text"]
 
@@ -33,7 +33,7 @@ def plan(
     files: FilesArgument, config: ConfigOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False
 ) -> None:
     """Show what applying policies would change; exit code 1 if something is wrong with them."""
-    from tocsin.wiring.policy_folder import plan_policies
+    from tocsin.wiring.policy.folder import plan_policies
 
     server = opened(config, data_dir)
     planned = plan_policies(server.state, server.org, files)
@@ -50,7 +50,7 @@ def apply(
     as_json: JsonOption = False,
 ) -> None:
     """Apply policies, whole or, if something is wrong with one (exit code 1), not at all; agents take them live."""
-    from tocsin.wiring.policy_folder import apply_policies
+    from tocsin.wiring.policy.folder import apply_policies
 
     server = opened(config, data_dir, who)
     done = apply_policies(server.state, server.org, files, server.who, server.now_ms)

@@ -16,7 +16,7 @@ from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from tocsin.state.policies import PolicyVersion
-    from tocsin.wiring.policy_explain import Explained
+    from tocsin.wiring.policy.explain import Explained
 
 __all__ = ["add_to"]
 
@@ -40,9 +40,9 @@ def explain(
     from tocsin.state.engine import reading
     from tocsin.state.life.tags import agent_tags
     from tocsin.state.policies import current_policies
-    from tocsin.wiring.history import History
-    from tocsin.wiring.policy_explain import explain_policies
-    from tocsin.wiring.storage import open_storage
+    from tocsin.wiring.lake.storage import open_storage
+    from tocsin.wiring.policy.explain import explain_policies
+    from tocsin.wiring.stored.history import History
 
     server = opened(config, data_dir)
     with reading(server.state) as connection:
@@ -69,7 +69,7 @@ def _proposed(file: Path, now_ms: int) -> PolicyVersion:
     from tocsin.api.policies import checked_policy
     from tocsin.model.errors import NotFound
     from tocsin.state.policies import PolicyVersion
-    from tocsin.wiring.policy_folder import read_files
+    from tocsin.wiring.policy.folder import read_files
 
     if not file.is_file():
         raise NotFound(f"{file}: no such file")

@@ -13,7 +13,7 @@ from tocsin.cli.settings import ConfigOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from tocsin.detect.life.plan import Change
-    from tocsin.wiring.rule_folder import Plan
+    from tocsin.wiring.rules.folder import Plan
 
 __all__ = ["add_to"]
 
@@ -36,7 +36,7 @@ def plan_rules(
     as_json: JsonOption = False,
 ) -> None:
     """Show what applying a folder of rules would change; exit code 1 if something is wrong with it."""
-    from tocsin.wiring.rule_folder import plan
+    from tocsin.wiring.rules.folder import plan
 
     server = opened(config, data_dir)
     planned = plan(server.state, server.settings, folder, ruleset or _name(folder))
@@ -54,7 +54,7 @@ def apply_rules(
     as_json: JsonOption = False,
 ) -> None:
     """Apply a folder of rules, whole or, if something is wrong with it (exit code 1), not at all."""
-    from tocsin.wiring.rule_folder import apply
+    from tocsin.wiring.rules.folder import apply
 
     server = opened(config, data_dir, who)
     done = apply(server.state, server.settings, folder, ruleset or _name(folder), server.who, server.now_ms)

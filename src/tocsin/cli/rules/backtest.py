@@ -54,9 +54,9 @@ def backtest(  # noqa: PLR0913, PLR0917 -- the parameters are the options
     from tocsin.detect.history.junit import junit_xml, too_noisy
     from tocsin.detect.history.scan import Period
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
-    from tocsin.wiring.history import History, terms_in_force, where_they_apply
-    from tocsin.wiring.storage import open_storage
+    from tocsin.wiring.lake.storage import open_storage
+    from tocsin.wiring.processes.first_start import open_server_state
+    from tocsin.wiring.stored.history import History, terms_in_force, where_they_apply
 
     settings = existing_settings(config, data_dir)
     now = SystemClock().now_ms()

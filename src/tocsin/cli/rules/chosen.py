@@ -101,7 +101,7 @@ def stored_events(settings: Settings, key: str) -> list[Event]:
         BadInput: the id is of neither kind.
     """
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     now = SystemClock().now_ms()
     if _EVENT_UID.fullmatch(key):
@@ -114,8 +114,8 @@ def stored_events(settings: Settings, key: str) -> list[Event]:
 def _stored_event(settings: Settings, uid: str, now_ms: int) -> Event:
     from tocsin.api.search import document
     from tocsin.model.event import flatten
-    from tocsin.wiring.first_start import open_server_state
-    from tocsin.wiring.storage import open_storage
+    from tocsin.wiring.lake.storage import open_storage
+    from tocsin.wiring.processes.first_start import open_server_state
 
     with closing(open_storage(settings, open_server_state(settings, now_ms))) as storage:
         rows = storage.query.by_uid(settings.org, [uid])

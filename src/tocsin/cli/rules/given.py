@@ -44,7 +44,7 @@ def usable_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
 
 def active_rules(settings: Settings) -> tuple[Rule, ...]:
     """The rules of the settings, and those that were applied; why others cannot be used is said on standard error."""
-    from tocsin.wiring.active_rules import active_library
+    from tocsin.wiring.rules.active import active_library
 
     return _usable(active_library(settings))
 
@@ -64,7 +64,7 @@ def named_library(names: Iterable[str], settings: Settings) -> Library:
         NotFound: a name is no path, and no active rule or correlation has that id.
     """
     from tocsin.detect.sigma.library import load
-    from tocsin.wiring.active_rules import active_library
+    from tocsin.wiring.rules.active import active_library
 
     wanted = list(names)
     paths = [Path(name) for name in wanted if Path(name).exists()]

@@ -47,7 +47,7 @@ def _applied(settings: Settings) -> Iterator[tuple[str, str]]:
     from tocsin.state.engine import reading
     from tocsin.state.life.versions import current, texts_of
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     if not has_server(settings):
         return

@@ -67,7 +67,7 @@ def run(
 def _run_normalized(
     files: list[Path], rules: list[Path] | None, source: str, wanted: list[str], config: Path | None
 ) -> None:
-    from tocsin.wiring.schema_run import run as run_rules
+    from tocsin.wiring.at_hand.schema_run import run as run_rules
 
     refusals = Refusals()
     check_source(source, RAW_SOURCE)

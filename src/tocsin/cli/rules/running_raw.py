@@ -35,8 +35,8 @@ def run_raw(
     Raises:
         typer.Exit: with code 1, if a line is no event.
     """
-    from tocsin.wiring.raw_run import run
-    from tocsin.wiring.raw_windows import RawWindows
+    from tocsin.wiring.at_hand.raw_run import run
+    from tocsin.wiring.at_hand.raw_windows import RawWindows
 
     every = usable_library(rules or active_paths(load_settings(config)), _mapping(pipelines))
     library = of_logsource(every, logsource)
@@ -71,7 +71,7 @@ def _mapping(pipelines: Sequence[Path]) -> Mapping:
 
 
 def _say_left_out(events: int, time_field: str) -> None:
-    from tocsin.wiring.raw_windows import TIME_FIELDS
+    from tocsin.wiring.at_hand.raw_windows import TIME_FIELDS
 
     if events:
         sought = time_field or f"any of {', '.join(TIME_FIELDS)}"

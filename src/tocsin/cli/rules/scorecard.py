@@ -88,9 +88,9 @@ def _seen(settings: Settings, rules: Sequence[Rule], last: str) -> dict[str, See
     from tocsin.detect.history.scan import Period
     from tocsin.detect.quality.arrival import Arrivals
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
-    from tocsin.wiring.history import History
-    from tocsin.wiring.storage import open_storage
+    from tocsin.wiring.lake.storage import open_storage
+    from tocsin.wiring.processes.first_start import open_server_state
+    from tocsin.wiring.stored.history import History
 
     period = milliseconds(last)
     if not has_server(settings):

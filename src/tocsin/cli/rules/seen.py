@@ -23,7 +23,7 @@ def seen_rules(settings: Settings, last: str) -> dict[str, Experience] | None:
     from tocsin.detect.quality.experience import experiences
     from tocsin.state.engine import reading
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     since = milliseconds(last)
     if not has_server(settings):

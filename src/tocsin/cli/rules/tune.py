@@ -88,7 +88,7 @@ def _evidence(settings: Settings, rule_id: str, wanted: Judgement) -> list[Event
     from tocsin.model.event import flatten
     from tocsin.state.engine import reading
     from tocsin.wiring.clock import SystemClock
-    from tocsin.wiring.first_start import open_server_state
+    from tocsin.wiring.processes.first_start import open_server_state
 
     with reading(open_server_state(settings, SystemClock().now_ms())) as connection:
         return [flatten(event) for event in judged_alerts(connection, settings.org, rule_id, wanted)]

@@ -61,7 +61,7 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Make an older version of an applied rule its newest one."""
-    from tocsin.wiring.rule_folder import roll_back
+    from tocsin.wiring.rules.folder import roll_back
 
     server = opened(config, data_dir, who)
     made = roll_back(server.state, server.settings, rule_id, to or None, server.who, server.now_ms)

@@ -14,8 +14,8 @@ from tocsin.ports import EventLog, LogEntry
 from tocsin.state.engine import reading
 from tocsin.state.position import read_offsets
 from tocsin.state.tables import archive_start
-from tocsin.wiring.first_start import server_key
 from tocsin.wiring.names import DETECTOR, LAKE
+from tocsin.wiring.processes.first_start import server_key
 
 __all__ = ["Evidence", "Period", "open_evidence"]
 

@@ -1,0 +1,1 @@
+"""The detector: what is judged, correlated, told and kept."""

@@ -1,0 +1,1 @@
+"""The lake's writer and readers, and what keeps them small."""

@@ -1,0 +1,1 @@
+"""Capture policies: applied from folders, explained by what is stored."""

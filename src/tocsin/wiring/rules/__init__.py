@@ -1,0 +1,1 @@
+"""The rules in use: applied from folders, exchanged while events go on coming."""
