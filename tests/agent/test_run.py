@@ -206,3 +206,34 @@ def test_events_wait_in_the_spool_while_the_server_is_away(kernel_audit: AuditCo
     epochs = [header.epoch for header in server.headers]
     assert epochs == sorted(epochs)
     assert all(a.previous == b.hash() for b, a in pairwise(server.headers))
+
+
+def test_an_agent_that_hands_over_leaves_nothing_uncounted(kernel_audit: AuditControl, tmp_path: Path) -> None:
+    """What happens between the old agent and the new one is told as lost, and the last one restores the kernel."""
+    found, server, state = kernel_audit.status(), Server(), tmp_path / "state"
+    with server.listening():
+        with running(server, state) as old:
+            _act("before")
+            old.send_signal(signal.SIGUSR1)
+            assert old.wait(15) == 0
+            assert kernel_audit.status().enabled == 1
+            loaded = len(kernel_audit.rules())
+            assert loaded > 20
+            for number in range(20):
+                _act(f"between-{number}")
+        with running(server, state):
+            _act("after")
+            eventually(lambda: bool(_told(server, "after")))
+            assert len(kernel_audit.rules()) == loaded
+    assert len(_told(server, "before")) == 1
+    assert _told(server, "between-0") == []
+    assert sum(header.not_kept.get("serial_gaps", 0) for header in server.headers) >= 20
+    assert kernel_audit.status().enabled == found.enabled
+
+
+def _act(word: str) -> None:
+    subprocess.run(["/bin/true", f"--{MARK}-{word}"], check=True)
+
+
+def _told(server: Server, word: str) -> list[Event]:
+    return _find(server, process__cmd_line=f"/bin/true --{MARK}-{word}")

@@ -77,11 +77,13 @@ class Agent:
         self._totals: dict[str, int] = {}
         self._homes: list[str] | None = None
         self._rules = RuleFile((), ())
-        self._stopping = False
+        self._stopping = self._handing_over = False
         self._ticked_at = self._rules_at = float("-inf")
 
     def run(self) -> None:
         """Collect and ship until SIGTERM or SIGINT; then ship what can be shipped and restore the kernel's audit.
+
+        On SIGUSR1 the same, but the kernel goes on recording: another agent, as of a newer version, follows at once.
 
         Raises:
             NotAllowed: the process may not use the kernel's audit.
@@ -89,6 +91,7 @@ class Agent:
         session = self._open_session()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_soon)
+        signal.signal(signal.SIGUSR1, self._hand_over_soon)
         self._shipper.start()
         try:
             session = self._tick(session)
@@ -101,6 +104,10 @@ class Agent:
     def _stop_soon(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._stopping = True
+
+    def _hand_over_soon(self, number: int, frame: FrameType | None) -> None:
+        self._handing_over = True
+        self._stop_soon(number, frame)
 
     def _open_session(self) -> AuditSession:
         audit = self._config.audit
@@ -237,8 +244,24 @@ class Agent:
             self._health.well("spool")
 
     def _finish(self, session: AuditSession) -> None:
-        """Restore the kernel, take in what is on its way, and ship what the time allows."""
-        self._capture.expect(session.release())
+        """Take in what is on its way, ship what the time allows, restore the kernel unless another agent follows."""
+        if not self._handing_over:
+            self._capture.expect(session.release())
+        self._take_in_the_rest(session)
+        self._count_losses(session, session.control.status())
+        if self._handing_over:
+            session.leave()
+        else:
+            session.stop()
+        self._batcher.flush()
+        self._spool.close()
+        self._shipper.stop(SHIP_AT_STOP_S)
+        self._spool.close()
+        if not self._handing_over:
+            self._mark.remove()
+        self._health.write(self._config.state_dir)
+
+    def _take_in_the_rest(self, session: AuditSession) -> None:
         deadline = time.monotonic() + DRAIN_AT_STOP_S
         while (records := session.receiver.receive(0.05)) and time.monotonic() < deadline:
             self._batcher.add(self._capture.take(records, _now_ms()))
@@ -247,14 +270,6 @@ class Agent:
         self._batcher.add(self._capture.admit(self._sensors.read(_now_ms())))
         self._sensors.close()
         self._enforcer.lose_not_kept()
-        self._count_losses(session, session.control.status())
-        session.stop()
-        self._batcher.flush()
-        self._spool.close()
-        self._shipper.stop(SHIP_AT_STOP_S)
-        self._spool.close()
-        self._mark.remove()
-        self._health.write(self._config.state_dir)
 
 
 def open_sensors(config: Config, boot_id: str) -> Sensors:

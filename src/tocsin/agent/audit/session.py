@@ -196,6 +196,11 @@ class AuditSession:
         self._found.exclusions.clear()
         return {name: change for name, change in own.items() if change[0] != change[1]}
 
+    def leave(self) -> None:
+        """Close, and restore nothing: the next agent takes over, and tells by the serials what came in between."""
+        self.receiver.close()
+        self.control.close()
+
     def stop(self) -> None:
         """Release, and give up ownership."""
         self.release()
