@@ -83,8 +83,9 @@ def test_sighup_reaches_who_can_renew_itself_and_ends_nobody(tmp_path: Path) -> 
 
 
 _IN_A_TERMINAL = """
-import os, sys
+import os, signal, sys
 from tocsin.wiring.processes.supervise import Child, Supervisor
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever these tests are run by
 os.open(sys.argv[1], os.O_RDWR)  # the first terminal that the leader of a session opens is the session's
 lasting = Child("lasting", [sys.executable, "-c", f"open({sys.argv[2]!r}, 'w').close(); import time; time.sleep(60)"])
 sys.exit(Supervisor([lasting]).run())
