@@ -57,7 +57,11 @@ class Receiver:
 
             def do_POST(self) -> None:
                 at_ms = time.time_ns() // 1_000_000
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # the sender was killed within its request: nothing was taken
+                    self.close_connection = True
+                    return
                 received.append(Received(at_ms, {k.lower(): v for k, v in self.headers.items()}, body))
                 self.send_response(204)
                 self.end_headers()

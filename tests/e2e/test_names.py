@@ -17,6 +17,7 @@ from tocsin.testing import Installation, installed, wait_for
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 WITHIN_S = 60.0
+ALONE_S = 2.5  # of two that ask one server within two seconds and end at once, neither is named
 SERVER = "127.77.53.2"
 NAMES = {"c2.listed.example": "192.0.2.66", "plain.example": "192.0.2.1"}
 # Asks as a resolver does, and ends as soon as it has its answer.
@@ -42,7 +43,6 @@ def _ask(name: str) -> None:
     subprocess.run([sys.executable, "-c", ASKING, SERVER, encode_query(name).hex()], check=True)
 
 
-@pytest.mark.xfail(reason="failed in the whole run on a fresh clone, not looked into yet", strict=False)
 def test_a_listed_name_raises_an_alert_with_who_asked(
     host: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +54,7 @@ def test_a_listed_name_raises_an_alert_with_who_asked(
     time.sleep(2)  # the detector looks for changes twice a second
 
     _ask("plain.example")
+    time.sleep(ALONE_S)
     _ask("c2.listed.example")
     wait_for(lambda: host.receiver.alerts("intel:domain"), WITHIN_S, "the alert of the lookup")
     (alert,) = host.receiver.alerts("intel:domain")

@@ -97,6 +97,15 @@ def test_what_was_not_spooled_is_told_again(host: Host) -> None:
     assert [before.values[key] for key in keys] == [after.values[key] for key in keys]
 
 
+def test_an_agent_killed_before_its_first_line_loses_none(tmp_path: Path) -> None:
+    """Where a log was first met is kept at once, so that the next agent does not begin at what is its end by then."""
+    (tmp_path / "auth.log").write_text("line old\n")
+    host = Host(tmp_path)
+    host.write("1", "2")
+    host.restart()
+    assert host.lines() == ["line 1", "line 2"]
+
+
 def test_a_renamed_log_is_read_to_its_end(host: Host) -> None:
     """The old file under its new name, for as long as somebody writes to it, and the new one from its beginning."""
     host.write("1")

@@ -71,6 +71,7 @@ class LogSensor:
         self._is_changed = self._stopping = False
         for tail in self._followed:
             self._note(tail.position)
+        self.spooled()  # where a log is first met: the next agent would meet it further on
 
     def descriptors(self) -> Sequence[int]:
         """None: to look at each file's size four times a second is cheaper than to wake for every line."""
