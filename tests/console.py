@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -27,6 +28,13 @@ from tocsin.state.tables import agent
 from tocsin.web.app import app as web_app
 
 ORG, NAME, PASSWORD = sample_intrusion.ORG, "ada", "correct horse battery"
+
+
+def csrf_of(page: str) -> str:
+    """The token that a page's forms carry."""
+    found = re.search(r'name="csrf" content="([^"]+)"', page)
+    assert found
+    return found[1]
 
 
 class Wall:

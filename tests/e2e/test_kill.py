@@ -87,10 +87,10 @@ class Server:
         self._log.close()
 
 
-class Agent:
-    """The agent's own batcher, spool and shipper, fed with commands that can be counted."""
+class Delivery:
+    """The agent's own batcher, spool and shipper, enrolled; not yet started."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, hostname: str, settings: BatchSettings) -> None:
         engine = open_state(f"sqlite:///{server.data_dir / 'state.db'}")
         token = make_enrolment_token(engine, "default", uses=1, hours=1, now_ms=time.time_ns() // 1_000_000)
         engine.dispose()
@@ -98,8 +98,16 @@ class Agent:
         key: Ed25519PrivateKey = load_key(folder)
         health = Health("test")
         self.spool = Spool(folder / "spool", SpoolSettings(), identity, key, "boot")
-        self._batcher = Batcher(self.spool, key, BatchSettings(), {"device.hostname": "victim"}, health)
-        self._shipper = Shipper(self.spool, Transport(server.url), identity, key, health, Follower(folder))
+        self.batcher = Batcher(self.spool, key, settings, {"device.hostname": hostname}, health)
+        self.shipper = Shipper(self.spool, Transport(server.url), identity, key, health, Follower(folder))
+
+
+class Agent:
+    """An agent's delivery, fed with commands that can be counted."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        delivery = Delivery(server, folder, "victim", BatchSettings())
+        self.spool, self._batcher, self._shipper = delivery.spool, delivery.batcher, delivery.shipper
         self._shipper.start()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work)

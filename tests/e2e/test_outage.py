@@ -8,27 +8,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from e2e.test_kill import WITHIN_S, Server, _taken
+from e2e.test_kill import WITHIN_S, Delivery, Server, _taken
 from tocsin.adapters.duckdb_query import DuckdbQuery
 from tocsin.adapters.sqlite_log import SqliteLog
-from tocsin.agent.config import BatchSettings, SpoolSettings
-from tocsin.agent.deliver.batcher import Batcher
-from tocsin.agent.deliver.ship import Shipper
-from tocsin.agent.deliver.spool import Spool
-from tocsin.agent.deliver.transport import Transport
-from tocsin.agent.enroll import enroll
-from tocsin.agent.identity import load_key
-from tocsin.agent.operate.health import Health
-from tocsin.agent.policy.delivered import Follower
+from tocsin.agent.config import BatchSettings
 from tocsin.conditions.parse_sql import parse_filter
 from tocsin.config import load_settings
 from tocsin.model.event import Event
 from tocsin.ports import Selection
 from tocsin.state.engine import open_state
 from tocsin.testing import Receiver, wait_for
-from tocsin.wiring.processes.first_start import make_enrolment_token
 from tocsin.wiring.verify import Period, open_evidence, verify
 
 pytestmark = pytest.mark.slow
@@ -38,18 +28,11 @@ FRESH = 40
 
 
 class Host:
-    """The agent's own batcher, spool and shipper; events are given a number and a time."""
+    """An agent's delivery; events are given a number and a time."""
 
     def __init__(self, server: Server, folder: Path) -> None:
-        engine = open_state(f"sqlite:///{server.data_dir / 'state.db'}")
-        token = make_enrolment_token(engine, "default", uses=1, hours=1, now_ms=time.time_ns() // 1_000_000)
-        engine.dispose()
-        identity = enroll(server.url, token, folder)
-        key: Ed25519PrivateKey = load_key(folder)
-        health = Health("test")
-        self.spool = Spool(folder / "spool", SpoolSettings(), identity, key, "boot")
-        self._batcher = Batcher(self.spool, key, BatchSettings(max_rows=60_000), {"device.hostname": "far"}, health)
-        self.shipper = Shipper(self.spool, Transport(server.url), identity, key, health, Follower(folder))
+        delivery = Delivery(server, folder, "far", BatchSettings(max_rows=60_000))
+        self.spool, self._batcher, self.shipper = delivery.spool, delivery.batcher, delivery.shipper
         self.made = 0
 
     def happen(self, count: int, first_ms: float, step_ms: float) -> None:

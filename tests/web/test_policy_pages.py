@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from console import ORG, Console
-from tocsin.api.guard import COOKIE
+from console import ORG, Console, csrf_of
 from tocsin.state.engine import reading
 from tocsin.state.policies import current_policies, history_of
 from tocsin.state.tables import agent
@@ -28,23 +26,10 @@ def console(tmp_path: Path) -> Iterator[Console]:
     made.close()
 
 
-@pytest.fixture
-def browser(console: Console) -> Iterator[TestClient]:
-    """Somebody who is logged in."""
-    with TestClient(console.asgi, cookies={COOKIE: console.owner()}) as made:
-        yield made
-
-
-def _csrf(page: str) -> str:
-    found = re.search(r'name="csrf" content="([^"]+)"', page)
-    assert found
-    return found[1]
-
-
 def test_a_policy_is_written_changed_and_removed(browser: TestClient, console: Console) -> None:
     """The form makes a version under the caller's name, unless nothing is new; the page says for whom it is."""
     page = browser.get("/policies").text
-    form = {"csrf": _csrf(page), "name": "web", "content": POLICY.replace("\n", "\r\n")}
+    form = {"csrf": csrf_of(page), "name": "web", "content": POLICY.replace("\n", "\r\n")}
     assert "role=web" in browser.post("/policies", data=form).text
     browser.post("/policies", data=form)
     assert "/usr/bin/rsync" in browser.get("/policies?policy=web").text
@@ -69,7 +54,7 @@ def test_a_wrong_policy_is_shown_again_with_what_is_wrong(
 ) -> None:
     """Nothing is applied, and nothing of what was typed is lost or acts on the page."""
     page = browser.get("/policies").text
-    answer = browser.post("/policies", data={"csrf": _csrf(page), "name": "web", "content": POLICY} | said)
+    answer = browser.post("/policies", data={"csrf": csrf_of(page), "name": "web", "content": POLICY} | said)
     assert (answer.status_code, reason in answer.text) == (400, True), answer.text
     with reading(console.engine) as connection:
         assert current_policies(connection, ORG) == []
@@ -87,7 +72,7 @@ def test_forms_of_others_change_nothing(browser: TestClient, console: Console) -
 def test_the_page_says_which_agents_have_applied_what(browser: TestClient, console: Console) -> None:
     """What an agent refuses stands beside it, with the reason."""
     page = browser.get("/policies").text
-    browser.post("/policies", data={"csrf": _csrf(page), "name": "base", "content": "[exclude]\nexe = ['/a']\n"})
+    browser.post("/policies", data={"csrf": csrf_of(page), "name": "base", "content": "[exclude]\nexe = ['/a']\n"})
     said = {"web-1": {"applied": "base@1", "problem": ""}, "db-1": {"applied": "", "problem": "base@1:1: what is this"}}
     with console.engine.begin() as connection:
         for hostname, policy in said.items():

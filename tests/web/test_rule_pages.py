@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import sample_intrusion
-from console import ORG, Console
-from tocsin.api.guard import COOKIE
+from console import ORG, Console, csrf_of
 from tocsin.detect.life.books import RuleBooks
 from tocsin.detect.life.overview import Rules
 from tocsin.model.life import State
@@ -48,25 +46,12 @@ def console(tmp_path: Path) -> Iterator[Console]:
     made.close()
 
 
-@pytest.fixture
-def browser(console: Console) -> Iterator[TestClient]:
-    """Somebody who is logged in."""
-    with TestClient(console.asgi, cookies={COOKIE: console.owner()}) as made:
-        yield made
-
-
-def _csrf(page: str) -> str:
-    found = re.search(r'name="csrf" content="([^"]+)"', page)
-    assert found
-    return found[1]
-
-
 def test_a_rule_is_staged_from_its_row(browser: TestClient, console: Console) -> None:
     """The page shows the rule, its text harmless, and a button stages it under the caller's name."""
     page = browser.get("/rules").text
     assert "A &lt;b&gt;rule&lt;/b&gt;" in page
     assert "two.yml" in page
-    answer = browser.post("/rules/state", data={"csrf": _csrf(page), "rule": "r-1", "state": "staged"})
+    answer = browser.post("/rules/state", data={"csrf": csrf_of(page), "rule": "r-1", "state": "staged"})
     assert "by ada" in answer.text
     with reading(console.engine) as connection:
         assert states(connection, ORG)["r-1"].state is State.STAGED
@@ -78,7 +63,7 @@ def test_forms_of_others_change_nothing(browser: TestClient, console: Console) -
     """Without the page's own token, or with a state that people cannot give, nothing is changed."""
     page = browser.get("/rules").text
     assert browser.post("/rules/state", data={"rule": "r-1", "state": "staged"}).status_code == 403
-    demoted = {"csrf": _csrf(page), "rule": "r-1", "state": "demoted"}
+    demoted = {"csrf": csrf_of(page), "rule": "r-1", "state": "demoted"}
     assert browser.post("/rules/state", data=demoted).status_code == 400
     with reading(console.engine) as connection:
         assert states(connection, ORG) == {}
@@ -95,7 +80,7 @@ def test_a_suppression_is_added_and_removed(browser: TestClient, console: Consol
     """The form makes one for the rule that a link named; a mistake in it is said; removing keeps the entry."""
     page = browser.get("/suppressions?rule=r-1").text
     assert 'value="r-1"' in page
-    said = {"csrf": _csrf(page), "expression": "process.name = 'nc'", "rule": "r-1", "owner": "ada", "days": "7"}
+    said = {"csrf": csrf_of(page), "expression": "process.name = 'nc'", "rule": "r-1", "owner": "ada", "days": "7"}
     assert browser.post("/suppressions", data=said | {"reason": ""}).status_code == 400
     assert "did you mean" in browser.post("/suppressions", data=said | {"reason": "x", "expression": "proces = 1"}).text
     assert browser.post("/suppressions", data=said | {"reason": "x", "days": "0"}).status_code == 400
@@ -103,7 +88,7 @@ def test_a_suppression_is_added_and_removed(browser: TestClient, console: Consol
     assert "In force" in browser.post("/suppressions", data=said | {"reason": "known"}).text
     with reading(console.engine) as connection:
         (made,) = listed(connection, ORG)
-    assert "Removed" in browser.post(f"/suppressions/{made.id}/remove", data={"csrf": _csrf(page)}).text
+    assert "Removed" in browser.post(f"/suppressions/{made.id}/remove", data={"csrf": csrf_of(page)}).text
 
 
 def test_a_suppressed_alert_names_what_hides_it(browser: TestClient, console: Console) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tocsin.agent.operate.health import Health
     from tocsin.model.event import Event
 
-__all__ = ["Completing", "InsteadOfRules", "Sensor", "Sensors"]
+__all__ = ["Completing", "Growth", "InsteadOfRules", "Sensor", "Sensors"]
 
 
 class Sensor(Protocol):
@@ -80,6 +80,19 @@ class Remembering(Protocol):
 
     def spooled(self) -> None:
         """Everything that was given by `read` is in the spool, or counted as lost: it need not be given again."""
+
+
+class Growth:
+    """How much counts have grown since they were last asked for; what has not grown is left out."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, int] = {}
+
+    def since(self, totals: Mapping[str, int]) -> dict[str, int]:
+        """The growth of each of these totals, which are remembered."""
+        grown = {reason: total - self._before.get(reason, 0) for reason, total in totals.items()}
+        self._before = dict(totals)
+        return {reason: count for reason, count in grown.items() if count > 0}
 
 
 class Sensors:

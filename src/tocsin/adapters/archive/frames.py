@@ -22,32 +22,10 @@ _MAGIC = b"tcs1"
 _HEAD = struct.Struct("<4sII")
 
 
-class ArchivedBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A batch of the log, and which version of Tocsin made rows of it."""
+class ArchivedBatch(LogEntry, frozen=True, array_like=True, gc=False):
+    """A batch as the log held it, and which version of Tocsin made rows of it."""
 
-    partition: int
-    offset: int
-    org: str
-    origin: str
-    epoch: int
-    sequence: int
-    received_at: int  # ms
-    payload: bytes
     version: str
-
-    @property
-    def entry(self) -> LogEntry:
-        """The batch as the log held it."""
-        return LogEntry(
-            self.partition,
-            self.offset,
-            self.org,
-            self.origin,
-            self.epoch,
-            self.sequence,
-            self.received_at,
-            self.payload,
-        )
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -62,17 +40,7 @@ _decode = msgspec.msgpack.Decoder(ArchivedBatch).decode
 
 def frame(entry: LogEntry, version: str) -> bytes:
     """A batch as it lies in a file."""
-    archived = ArchivedBatch(
-        entry.partition,
-        entry.offset,
-        entry.org,
-        entry.origin,
-        entry.epoch,
-        entry.sequence,
-        entry.received_at,
-        entry.payload,
-        version,
-    )
+    archived = ArchivedBatch(**msgspec.structs.asdict(entry), version=version)
     content = msgspec.msgpack.encode(archived)
     return _HEAD.pack(_MAGIC, len(content), zlib.crc32(content)) + content
 

@@ -16,6 +16,7 @@ from tocsin.agent.bpf.records import Mapper
 from tocsin.agent.bpf.replaced import replaces, replaces_exits, tells, tells_exit
 from tocsin.agent.bpf.ring import RingBuffer
 from tocsin.agent.host.processes import identity_prefix
+from tocsin.agent.sensor import Growth
 from tocsin.model.errors import NotAvailable
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class BpfSensor:
 
     def __init__(self, loaded: Descriptors, ring: RingBuffer, mapper: Mapper, *, exits: bool) -> None:
         self._loaded, self._ring, self._mapper, self._exits = loaded, ring, mapper, exits
-        self._counted: dict[str, int] = {}
+        self._growth = Growth()
 
     @classmethod
     def start(cls, settings: EbpfSettings, boot_id: str) -> Self:
@@ -101,9 +102,7 @@ class BpfSensor:
         totals: dict[str, int] = {MISSED: sum(map(misses, self._loaded.programs.values()))}
         for kind, reason in _REASONS.items():
             totals[reason] = totals.get(reason, 0) + count(self._loaded.maps[LOST], kind)
-        grown = {reason: total - self._counted.get(reason, 0) for reason, total in totals.items()}
-        self._counted = totals
-        return {reason: count for reason, count in grown.items() if count}
+        return self._growth.since(totals)
 
     def close(self) -> None:
         """Take the programs out of the kernel."""

@@ -97,14 +97,14 @@ class Baseline:
     def get(self, path: str) -> FileState | None:
         """What is known of a path."""
         row = self._database.execute(_GET, (os.fsencode(path),)).fetchone()
-        return FileState(*row) if row else None
+        return FileState(*row[1:]) if row else None
 
     def put(self, path: str, state: FileState) -> None:
         """Know this of a path from now on."""
         key = os.fsencode(path)
         updated = self._database.execute(_UPDATE, (*state, key)).rowcount
         if not updated and not self.is_full:
-            self._database.execute(_INSERT, (*state, key))
+            self._database.execute(_INSERT, (key, *state))
             self._count += 1
 
     def remove(self, path: str) -> None:
@@ -158,12 +158,15 @@ class Baseline:
         self._database.close()
 
 
-_COLUMNS: Final = "device, inode, mode, uid, gid, links, size, modified_ns, changed_ns, sha256"
-_GET: Final = f"SELECT {_COLUMNS} FROM file WHERE path = ?"  # noqa: S608 - names of columns
-_UNHASHED: Final = f"SELECT path, {_COLUMNS} FROM file WHERE sha256 IS NULL LIMIT 1"  # noqa: S608
-_UPDATE: Final = f"UPDATE file SET {_COLUMNS.replace(',', ' = ?,')} = ? WHERE path = ?"  # noqa: S608 - names of columns
-_INSERT: Final = f"INSERT INTO file ({_COLUMNS}, path) VALUES ({'?,' * 10}?)"  # noqa: S608 - names of columns
-_PAGE: Final = f"SELECT path, {_COLUMNS} FROM file WHERE path > ? AND path < ? ORDER BY path LIMIT 200"  # noqa: S608
+_GET: Final = "SELECT * FROM file WHERE path = ?"
+_UNHASHED: Final = "SELECT * FROM file WHERE sha256 IS NULL LIMIT 1"
+_PAGE: Final = "SELECT * FROM file WHERE path > ? AND path < ? ORDER BY path LIMIT 200"
+_INSERT: Final = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UPDATE: Final = """
+UPDATE file
+SET device = ?, inode = ?, mode = ?, uid = ?, gid = ?, links = ?, size = ?, modified_ns = ?, changed_ns = ?, sha256 = ?
+WHERE path = ?
+"""
 
 
 def _open(file: Path) -> sqlite3.Connection:

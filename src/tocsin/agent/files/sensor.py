@@ -22,6 +22,7 @@ from tocsin.agent.files.held import is_change
 from tocsin.agent.files.rules import rules_for
 from tocsin.agent.files.tree import WatchTree, expand_homes
 from tocsin.agent.files.watch import FileWatch
+from tocsin.agent.sensor import Growth
 from tocsin.model.errors import TocsinError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class FileSensor:
         self._watching = self._stopping = False
         self._trouble = self._unwatched = self._remark = ""
         self._counted: dict[str, int] = {}
-        self._told: dict[str, int] = {}
+        self._growth = Growth()
 
     def descriptors(self) -> Sequence[int]:
         """One, readable once there are events."""
@@ -110,10 +111,7 @@ class FileSensor:
 
     def losses(self) -> Mapping[str, int]:
         """Notices that the kernel's queue had no room for, in overflows; changes that the settings exclude."""
-        counted = self._counted
-        grown = {reason: total - self._told.get(reason, 0) for reason, total in counted.items()}
-        self._told = counted
-        return {reason: count for reason, count in grown.items() if count > 0}
+        return self._growth.since(self._counted)
 
     def finish(self) -> None:
         """Bring what is being changed to its end; `read` then returns it."""

@@ -16,6 +16,7 @@ from tocsin.agent.logs.mapping import LineMapper
 from tocsin.agent.logs.position import Position, Remembered, read_positions, write_positions
 from tocsin.agent.logs.twice import Twice
 from tocsin.agent.policy.bucket import TokenBucket
+from tocsin.agent.sensor import Growth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +67,7 @@ class LogSensor:
         self._mapper, self._twice = LineMapper(), Twice()
         self._waiting: deque[_Told] = deque()
         self._counted = {BEHIND: 0, GONE: 0, CUT: 0}
-        self._told_counts: dict[str, int] = {}
+        self._growth = Growth()
         self._polled_ms = self._looked_ms = 0
         self._is_changed = self._stopping = False
         for tail in self._followed:
@@ -114,9 +115,7 @@ class LogSensor:
     def losses(self) -> Mapping[str, int]:
         """Lines that were passed over or cut off, and logs whose rest was not found again."""
         self._counted[GONE] = self._followed.gone
-        grown = {reason: count - self._told_counts.get(reason, 0) for reason, count in self._counted.items()}
-        self._told_counts = dict(self._counted)
-        return {reason: count for reason, count in grown.items() if count}
+        return self._growth.since(self._counted)
 
     def finish(self) -> None:
         """Wait for nothing any more."""

@@ -17,6 +17,7 @@ from tocsin.agent.names.owner import Owners
 from tocsin.agent.names.packet import read_packet
 from tocsin.agent.names.tap import Tap
 from tocsin.agent.policy.bucket import TokenBucket
+from tocsin.agent.sensor import Growth
 from tocsin.model.errors import InvalidRecord, TocsinError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class NameSensor:
         self._done: deque[Lookup] = deque()
         self._waiting: deque[Lookup] = deque()
         self._counted = {LIMITED: 0, DROPPED: 0, UNREADABLE: 0}
-        self._told: dict[str, int] = {}
+        self._growth = Growth()
         self._ready = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread: threading.Thread | None = None
@@ -91,10 +92,7 @@ class NameSensor:
 
     def losses(self) -> Mapping[str, int]:
         """Packets of more than the settings allow, that the kernel had no room for, or that are no DNS."""
-        counted = dict(self._counted)
-        grown = {reason: total - self._told.get(reason, 0) for reason, total in counted.items()}
-        self._told = counted
-        return {reason: count for reason, count in grown.items() if count}
+        return self._growth.since(self._counted)
 
     def finish(self) -> None:
         """Let what waits for its answer wait no longer."""

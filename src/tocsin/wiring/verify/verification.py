@@ -102,7 +102,7 @@ class _Examination:
         self._batches.sort()
         twice = set(self._batches.twice())
         for batch in self._look_up(twice):
-            self._name(What.BATCH_REPLAYED, "the archive holds it more than once", batch.entry)
+            self._name(What.BATCH_REPLAYED, "the archive holds it more than once", batch)
         for uid in self._evidence.keys.altered():
             detail = "its key is not the one with which it enrolled"
             hostname = self._evidence.keys.hostname(uid)
@@ -124,10 +124,10 @@ class _Examination:
             )
         for part in damaged:
             # The bytes that name the batch may be those that are damaged: then only the ledger says what is missing.
-            if part.batch is not None and self._is_known(part.batch.entry):
-                self._name(What.BATCH_ALTERED, _OTHER_BYTES, part.batch.entry, path)
+            if part.batch is not None and self._is_known(part.batch):
+                self._name(What.BATCH_ALTERED, _OTHER_BYTES, part.batch, path)
         whole = [part for part in content if isinstance(part, ArchivedBatch)]
-        return sorted((batch for batch in whole if self._evidence.period.holds(batch.entry)), key=_sealed_at)
+        return sorted((batch for batch in whole if self._evidence.period.holds(batch)), key=_sealed_at)
 
     def _is_known(self, entry: LogEntry) -> bool:
         with reading(self._evidence.engine) as connection:
@@ -136,7 +136,7 @@ class _Examination:
             return connection.execute(self._ledger_rows().where(place)).first() is not None
 
     def _open(self, archived: ArchivedBatch) -> tuple[Batch, str] | None:
-        entry = archived.entry
+        entry = archived
         batch, what, detail = self._evidence.keys.open(entry)
         if what is not None:
             self._name(what, detail, entry)
@@ -213,7 +213,7 @@ class _Examination:
             self._step()
         surplus = set(self._batches.ids[counts > self._batches.rows].tolist()) - self._named
         for batch in self._look_up(surplus):
-            self._name(What.ROW_ADDED, "the lake holds more rows of it than it has", batch.entry)
+            self._name(What.ROW_ADDED, "the lake holds more rows of it than it has", batch)
 
     def _count_known(self, rows: pa.Table, path: str) -> npt.NDArray[np.int64]:
         """How many rows there are of each batch; those of none are named."""
@@ -263,7 +263,7 @@ class _Examination:
                     self._name_entry(What.BATCH_REMOVED, "it is in the ledger, but not in the archive", row)
         for batch in self._look_up(set(ids[~entered].tolist())):
             if self._evidence.is_entered(batch.partition, batch.offset):
-                self._name(What.LEDGER, "the ledger does not know it", batch.entry)
+                self._name(What.LEDGER, "the ledger does not know it", batch)
         self._step()
 
     def _ledger_rows(self) -> sa.Select[tuple[object, ...]]:
@@ -299,7 +299,7 @@ class _Examination:
             except NotFound:
                 continue
             for part in content:
-                if isinstance(part, ArchivedBatch) and (number := _number(part.entry)) in numbers:
+                if isinstance(part, ArchivedBatch) and (number := _number(part)) in numbers:
                     numbers.remove(number)
                     yield part
 
