@@ -100,8 +100,7 @@ def load_certificate(state_dir: Path) -> Certificate:
 
 def save_certificate(state_dir: Path, issued: Certificate, key: Ed25519PrivateKey) -> None:
     """Keep a certificate beside the key that it is for."""
-    # Half a megabyte, which an agent without certificates need not hold.
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - half a megabyte, for certificates alone
 
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     secret = key.private_bytes(encoding, form, serialization.NoEncryption())

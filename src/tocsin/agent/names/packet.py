@@ -53,9 +53,11 @@ def read_packet(raw: bytes) -> Packet | None:
     messages = tuple(_of_stream(payload)) if protocol == TCP else (payload,)
     if not messages:
         return None
+    asked = Flow(protocol, source, source_port, destination, destination_port)
     if destination_port == PORT:
-        return Packet(Flow(protocol, source, source_port, destination, destination_port), False, messages)  # noqa: FBT003
-    return Packet(Flow(protocol, destination, destination_port, source, source_port), True, messages)  # noqa: FBT003
+        return Packet(asked, from_server=False, messages=messages)
+    answered = Flow(protocol, destination, destination_port, source, source_port)
+    return Packet(answered, from_server=True, messages=messages)
 
 
 def _read_ipv4(raw: bytes) -> tuple[int, str, str, bytes] | None:
