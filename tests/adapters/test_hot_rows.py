@@ -67,3 +67,25 @@ def test_a_tail_that_does_not_fit_is_refused_until_the_lake_catches_up(house: Ho
     house.append(20, classes=(1007,))
     _, chunks = hot.refresh()
     assert messages(chunks) == ["h1/20"]
+
+
+def test_a_writer_that_never_pauses_does_not_hold_a_question_up(house: House) -> None:
+    """What was in the log when the question came is read, not all that comes while it is."""
+
+    class Growing:
+        """The log, to which somebody appends after every read."""
+
+        partitions = house.log.partitions
+        bounds = staticmethod(house.log.bounds)
+        appended = 1
+
+        def read(self, partition: int, offset: int, *, max_bytes: int) -> object:
+            found = house.log.read(partition, offset, max_bytes=max_bytes)
+            house.append(self.appended, classes=(1007,))
+            self.appended += 1
+            assert self.appended < 100, "reads whatever comes"
+            return found
+
+    house.append(0, classes=(1007,))
+    _, chunks = HotRows(Growing(), house.state).refresh()  # type: ignore[arg-type]
+    assert "h1/0" in messages(chunks)

@@ -173,6 +173,9 @@ class _Traffic:
 
     def append(self) -> None:
         while not self.stop.is_set():
+            if self.appended > 30 * (self.asked + 1):  # a question costs by what there is: leave it some of the machine
+                self.stop.wait(0.01)
+                continue
             self.house.append(self.appended)
             self.appended += 1
 

@@ -79,7 +79,9 @@ class HotRows:
             kept = [rest for chunk in self._chunks if len(rest := chunk.since(complete))]
             self._chunks = _merged(kept)
             self._skip(complete)
-            while entries := self._read():
+            # What comes while this reads is for the next question: a fast writer would never let this one end.
+            ends = [self._log.bounds(partition)[1] for partition in range(self._log.partitions)]
+            while any(self._next[partition] < end for partition, end in enumerate(ends)) and (entries := self._read()):
                 self._check_room()
                 batches = [batch for entry in entries if (batch := self._take(entry)) is not None]
                 self._chunks = _merged((*self._chunks, *_chunks(batches)))

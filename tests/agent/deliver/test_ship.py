@@ -7,6 +7,7 @@ import ipaddress
 import random
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -286,6 +287,25 @@ def test_only_the_enrolled_authority_is_trusted(tmp_path: Path) -> None:
         trusting.close()
         with pytest.raises(Unreachable, match="not to be trusted: self-signed certificate"):
             Transport(url, _authority()[0]).post("/ingest/enroll", b"{}", {})
+
+
+def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+    """What a server closes after a pause, which it may without a word, costs no request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_one() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(65_536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        transport = Transport(f"http://127.0.0.1:{server.getsockname()[1]}")
+        for _ in range(2):
+            thread = threading.Thread(target=answer_one)
+            thread.start()
+            assert transport.fetch("/").body == b"ok"
+            thread.join()
+        transport.close()
 
 
 def test_a_server_must_be_a_url() -> None:

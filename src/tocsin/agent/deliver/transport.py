@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import select
 import ssl
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
@@ -89,6 +90,8 @@ class Transport:
         return self._request("POST", path, body, headers)
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        if self._connection is not None and _hung_up(self._connection):
+            self.close()  # before the request is lost in it
         connection = self._connection or self._connect()
         try:
             connection.request(method, self._url.path.rstrip("/") + path, body, headers)
@@ -120,6 +123,15 @@ class Transport:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _hung_up(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed a connection that was kept open: it can be read though nothing was asked."""
+    if connection.sock is None:
+        return False
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _checked(server: str) -> SplitResult:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["listening_ports"]
 
 OCSF_LISTEN, INBOUND, REGULAR_FILE = 10, 1, 1
-UNKNOWN: Final[dict[str, Value]] = {"process.name": "unknown"}  # the kernel itself, or another namespace's
+# The kernel itself, or one of another namespace: the class must name a process, and a process its id.
+UNKNOWN: Final[dict[str, Value]] = {"process.name": "unknown", "process.pid": 0}
 
 
 def listening_ports() -> Iterator[Item]:

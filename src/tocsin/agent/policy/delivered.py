@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivered", "Document", "Follower"]
 
 POLICY_FILE: Final = "policy.json"
-ASK_EVERY_S: Final = 10.0  # when nothing is sent, and so no answer says what is wanted
+ASK_EVERY_S: Final = 5.0  # when nothing is sent, and so no answer says what is wanted
 TRY_EVERY_S: Final = 2.0
 
 

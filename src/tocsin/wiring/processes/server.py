@@ -55,6 +55,7 @@ __all__ = ["run"]
 
 _log = structlog.get_logger(__name__)
 _GRACE_S = 3
+_KEEP_ALIVE_S = 75  # an agent with nothing to send asks every few seconds: not over a new connection each time
 
 
 def _names(settings: Settings) -> list[str]:
@@ -88,6 +89,7 @@ def run(settings: Settings, roles: set[str]) -> None:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             server_header=False,
         )
     except SystemExit as ended:
